@@ -1,0 +1,32 @@
+import { defineConfig } from "vitest/config";
+
+/**
+ * unit: pure code and the Proxy-Wasm test host; no Envoy, no network beyond loopback.
+ * envoy: everything that starts a real Envoy; one file at a time, because two Envoys under test on two cores time each other out.
+ */
+export default defineConfig({
+  test: {
+    reporters: ["default", "./test/summary-reporter.ts"],
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["{xds-server,protos,envoy,filters}/**/*.test.ts", "test/{host,sdk,filters,repository}/**/*.test.ts"],
+          exclude: ["**/*.envoy.test.ts", "**/node_modules/**"],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: "envoy",
+          include: ["**/*.envoy.test.ts"],
+          exclude: ["**/node_modules/**", "build/**"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+          maxWorkers: 1,
+        },
+      },
+    ],
+  },
+});
