@@ -1,0 +1,56 @@
+import { MapType, Status } from "./abi";
+import { Bytes } from "./bytes";
+import { headers } from "./hostcalls/header-map";
+import { HEADER_MAP_BYTES, HEADER_MAP_PAIRS } from "./limits";
+
+/**
+ * All headers of a map with one hostcall, walked in place.
+ *
+ *   |count: u32|klen: u32|vlen: u32| ... |key|0|value|0| ...        borrowed from the scratch arena
+ *
+ *   if (map.load(MapType.HttpRequestHeaders) == Status.Ok) while (map.next()) { map.name ...; map.value ...; }
+ *
+ * Names are lower-case in Envoy. Bounds are checked at every step: a malformed map ends the walk, it never reads outside.
+ */
+@final
+export class HeaderPairs {
+  readonly name: Bytes = new Bytes();
+  readonly value: Bytes = new Bytes();
+  private readonly data: Bytes = new Bytes();
+  private count: u32 = 0;
+  private index: u32 = 0;
+  private offset: u32 = 0;
+
+  load(type: MapType): Status {
+    const status = headers.pairs(type, this.data);
+    this.count = 0;
+    if (status == Status.Ok && this.data.len >= 4 && <u32>this.data.len <= HEADER_MAP_BYTES + 12 * HEADER_MAP_PAIRS) {
+      const count: u32 = load<u32>(this.data.ptr);
+      if (count <= HEADER_MAP_PAIRS && <u32>4 + count * 8 <= <u32>this.data.len) this.count = count;
+    }
+    this.rewind();
+    return status;
+  }
+
+  rewind(): void {
+    this.index = 0;
+    this.offset = 4 + this.count * 8;
+  }
+
+  next(): bool {
+    if (this.index == this.count) return false;
+    const sizes = this.data.ptr + 4 + this.index * 8;
+    const nameSize = load<u32>(sizes);
+    const valueSize = load<u32>(sizes, 4);
+    const end = <u64>this.offset + nameSize + valueSize + 2;
+    if (end > <u64>this.data.len) {
+      this.index = this.count;
+      return false;
+    }
+    this.name.set(this.data.ptr + this.offset, nameSize);
+    this.value.set(this.data.ptr + this.offset + nameSize + 1, valueSize);
+    this.offset = <u32>end;
+    this.index++;
+    return true;
+  }
+}
