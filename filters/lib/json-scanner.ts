@@ -1,0 +1,508 @@
+/**
+ * Streaming scanner for the top level of a JSON object.
+ *
+ * Finds the values of a few known top-level keys in a body that arrives in pieces, wherever they stand. It never builds a
+ * document: state is a few words, input may be cut at any byte, and it never throws. A full parser would need the whole body as UTF-16 (twice
+ * the memory, four to twenty times the time) and ends the VM on bad input.
+ *
+ * What it vouches for: the top level is JSON grammar exactly; below, strings and brackets are matched exactly, so that nothing
+ * inside a value can pass for a top-level key. What it leaves to the upstream: the grammar of nested values, the spelling of
+ * numbers and UTF-8. So it accepts every valid document (within the limits) and finds there what `JSON.parse` finds.
+ *
+ * Reference: RFC 8259. Duplicate keys: every value is reported in order, so the last one wins as in `JSON.parse`, and `count` tells.
+ */
+import { stringEnd } from "./string-end";
+
+export const enum ScanStatus {
+  /** All input consumed, the document is not complete. */
+  NeedMore = 0,
+  /** A wanted value is complete: see `field`; feed the rest from `consumed` to go on. */
+  Found = 1,
+  /** Not JSON; `consumed` is the offset of the first wrong byte. Final. */
+  Invalid = 2,
+  /** Deeper than `MAX_DEPTH`. Final. */
+  Limit = 3,
+  /** The document is complete; only white space may follow. */
+  Complete = 4,
+}
+
+export const enum JsonKind {
+  Absent = 0,
+  String = 1,
+  Number = 2,
+  Literal = 3,
+  Object = 4,
+  Array = 5,
+}
+
+/** Deepest nesting: four times what real tool schemas reach, and below what recursive parsers survive. */
+export const MAX_DEPTH: i32 = 256;
+/** Longer keys cannot be wanted ones. */
+export const MAX_KEY: i32 = 64;
+/** Longest captured value, decoded bytes. A longer string is found with `truncated` set. */
+export const MAX_VALUE: i32 = 256;
+
+/** A wanted top-level key and its latest value. Offsets are bytes from the start of the document. */
+@final
+export class JsonField {
+  kind: JsonKind = JsonKind.Absent;
+  /** How many values this key had so far. */
+  count: i32 = 0;
+  /** Raw token, quotes included: [start, end). */
+  start: u32 = 0;
+  end: u32 = 0;
+  /** Decoded bytes of a string; raw bytes of a number or literal. At most `MAX_VALUE`. */
+  readonly value: usize = heap.alloc(MAX_VALUE);
+  length: i32 = 0;
+  truncated: bool = false;
+  /** The value contained an escape for half a surrogate pair; it is captured as U+FFFD. */
+  malformed: bool = false;
+
+  constructor(
+    readonly key: usize,
+    readonly keyLength: i32,
+  ) {}
+
+  clear(): void {
+    this.kind = JsonKind.Absent;
+    this.count = 0;
+    this.length = 0;
+    this.truncated = false;
+    this.malformed = false;
+  }
+}
+
+const enum State {
+  Start,
+  FirstKey,
+  Key,
+  InKey,
+  Colon,
+  Value,
+  InString,
+  InScalar,
+  Nested,
+  SkippedString,
+  SkippedEscape,
+  AfterValue,
+  End,
+  Failed,
+}
+
+@final
+export class JsonScanner {
+  readonly fields: JsonField[] = [];
+  /** Field of the last `Found`. */
+  field: JsonField | null = null;
+  /** Bytes consumed of the whole document so far. */
+  consumed: u32 = 0;
+  /** Offset behind the opening brace: where a member can be put in front of the others. */
+  firstMember: u32 = 0;
+  /** The object has no members (known once it is complete). */
+  empty: bool = false;
+
+  private state: State = State.Start;
+  private failure: ScanStatus = ScanStatus.Invalid;
+  private depth: i32 = 0;
+  /** One bit per open bracket: set for an array. */
+  private readonly brackets: usize = heap.alloc(MAX_DEPTH / 8);
+  private readonly keyBytes: usize = heap.alloc(MAX_KEY);
+  private keyLength: i32 = 0;
+  /** Wanted field of the current key, or null. */
+  private wanted: JsonField | null = null;
+  /** Escape progress in a key or captured string: 0 none, 1 after the backslash, 2..5 hex digits still to come. */
+  private escape: i32 = 0;
+  private unit: u32 = 0;
+  private highSurrogate: u32 = 0;
+  private bom: i32 = 0;
+
+  /** Adds a key to look for; its bytes must outlive the scanner. */
+  want(key: usize, length: i32): JsonField {
+    const field = new JsonField(key, length);
+    this.fields.push(field);
+    return field;
+  }
+
+  /** Ready for a new document. */
+  reset(): void {
+    this.state = State.Start;
+    this.field = null;
+    this.wanted = null;
+    this.consumed = 0;
+    this.depth = 0;
+    this.bom = 0;
+    this.firstMember = 0;
+    this.empty = false;
+    for (let i = 0; i < this.fields.length; i++) unchecked(this.fields[i]).clear();
+  }
+
+  /**
+   * Consumes bytes [from, from + length), which continue the document. Stops after each wanted value (`Found`); the caller
+   * goes on behind `consumed`. O(length), no allocation.
+   */
+  feed(from: usize, length: i32): ScanStatus {
+    let at = from;
+    const end = from + <usize>length;
+    const base = from - <usize>this.consumed;
+    while (at < end) {
+      switch (this.state) {
+        case State.Nested: {
+          at = this.skipNested(at, end, base);
+          break;
+        }
+        case State.SkippedEscape: {
+          at++;
+          this.state = State.SkippedString;
+          break;
+        }
+        case State.SkippedString: {
+          at = this.skipString(at, end);
+          // An unwanted string that is itself the top-level value.
+          if (this.state == State.Nested && this.depth == 1) this.finishValue(<u32>(at - base));
+          break;
+        }
+        case State.InKey:
+        case State.InString: {
+          const open = this.capture(load<u8>(at));
+          if (this.state == State.Failed) break;
+          at++;
+          if (!open) {
+            if (this.state == State.InKey) {
+              this.wanted = this.match();
+              this.state = State.Colon;
+            } else {
+              this.finishValue(<u32>(at - base));
+            }
+          }
+          break;
+        }
+        case State.InScalar: {
+          const byte = load<u8>(at);
+          if (isScalar(byte)) {
+            const wanted = this.wanted;
+            if (wanted !== null) append(wanted, byte);
+            at++;
+          } else {
+            this.finishValue(<u32>(at - base));
+          }
+          break;
+        }
+        case State.Failed: {
+          this.consumed = <u32>(at - base);
+          return this.failure;
+        }
+        default: {
+          const byte = load<u8>(at);
+          if (byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09) at++;
+          else if (this.structural(byte, <u32>(at - base))) at++;
+        }
+      }
+      if (this.field !== null) {
+        this.consumed = <u32>(at - base);
+        return ScanStatus.Found;
+      }
+    }
+    this.consumed = <u32>(at - base);
+    if (this.state == State.Failed) return this.failure;
+    return this.state == State.End ? ScanStatus.Complete : ScanStatus.NeedMore;
+  }
+
+  /** Forgets the last `Found`, so that the next `feed` looks for more. */
+  resume(): void {
+    this.field = null;
+  }
+
+  /** Outside of strings and nested values: one byte of top-level grammar. True when it is consumed. */
+  private structural(byte: u8, offset: u32): bool {
+    switch (this.state) {
+      case State.Start: {
+        if (byte == 0x7b && (this.bom == 0 || this.bom == 3)) {
+          this.depth = 1;
+          this.firstMember = offset + 1;
+          this.state = State.FirstKey;
+          return true;
+        }
+        return this.byteOrderMark(byte, offset);
+      }
+      case State.FirstKey: {
+        if (byte == 0x7d) {
+          this.empty = true;
+          this.state = State.End;
+          return true;
+        }
+        return this.openKey(byte);
+      }
+      case State.Key:
+        return this.openKey(byte);
+      case State.Colon: {
+        if (byte != 0x3a) return this.fail();
+        this.state = State.Value;
+        return true;
+      }
+      case State.Value:
+        return this.openValue(byte, offset);
+      case State.AfterValue: {
+        if (byte == 0x2c) this.state = State.Key;
+        else if (byte == 0x7d) this.state = State.End;
+        else return this.fail();
+        return true;
+      }
+      default:
+        // Something behind the document.
+        return this.fail();
+    }
+  }
+
+  /** UTF-8 byte order mark: not JSON by the letter, yet sent by some clients and taken by some servers. Only at offset 0. */
+  private byteOrderMark(byte: u8, offset: u32): bool {
+    const expected: u8 = this.bom == 0 ? 0xef : this.bom == 1 ? 0xbb : 0xbf;
+    if (this.bom > 2 || offset != <u32>this.bom || byte != expected) return this.fail();
+    this.bom++;
+    return true;
+  }
+
+  private openKey(byte: u8): bool {
+    if (byte != 0x22) return this.fail();
+    this.keyLength = 0;
+    this.escape = 0;
+    this.highSurrogate = 0;
+    this.state = State.InKey;
+    return true;
+  }
+
+  private openValue(byte: u8, offset: u32): bool {
+    const wanted = this.wanted;
+    if (wanted !== null) {
+      wanted.start = offset;
+      wanted.length = 0;
+      wanted.truncated = false;
+      wanted.malformed = false;
+      wanted.kind =
+        byte == 0x22
+          ? JsonKind.String
+          : byte == 0x7b
+            ? JsonKind.Object
+            : byte == 0x5b
+              ? JsonKind.Array
+              : byte == 0x2d || byte - 48 < 10
+                ? JsonKind.Number
+                : JsonKind.Literal;
+    }
+    if (byte == 0x22) {
+      this.escape = 0;
+      this.highSurrogate = 0;
+      this.state = wanted !== null ? State.InString : State.SkippedString;
+      return true;
+    }
+    if (byte == 0x7b || byte == 0x5b) {
+      this.state = State.Nested;
+      return this.push(byte == 0x5b);
+    }
+    if (byte == 0x2d || byte - 48 < 10 || byte == 0x74 || byte == 0x66 || byte == 0x6e) {
+      this.state = State.InScalar;
+      return false;
+    }
+    return this.fail();
+  }
+
+  /** Inside a nested value, strings included. Returns the new position. */
+  private skipNested(at: usize, end: usize, base: usize): usize {
+    while (at < end) {
+      const byte = load<u8>(at++);
+      if (byte == 0x22) {
+        at = this.skipString(at, end);
+        if (this.state != State.Nested) return at;
+      } else if ((byte & 0xd9) == 0x59) {
+        // The four brackets share these bits; 'Y', 'y' and two others are told apart here.
+        if (byte == 0x7b || byte == 0x5b) {
+          if (!this.push(byte == 0x5b)) return at - 1;
+        } else if (byte == 0x7d || byte == 0x5d) {
+          if (!this.pop(byte == 0x5d)) return at - 1;
+          if (this.depth == 1) {
+            this.finishValue(<u32>(at - base));
+            return at;
+          }
+        }
+      }
+    }
+    return at;
+  }
+
+  /** Inside a string nobody wants. Returns the position behind its closing quote with state `Nested`, or `end` with the state to resume in. */
+  private skipString(at: usize, end: usize): usize {
+    while (true) {
+      at = stringEnd(at, end);
+      if (at == end) {
+        this.state = State.SkippedString;
+        return end;
+      }
+      if (load<u8>(at) == 0x22) {
+        this.state = State.Nested;
+        return at + 1;
+      }
+      at += 2;
+      if (at > end) {
+        this.state = State.SkippedEscape;
+        return end;
+      }
+    }
+  }
+
+  private finishValue(end: u32): void {
+    this.state = State.AfterValue;
+    const wanted = this.wanted;
+    if (wanted !== null) {
+      wanted.end = end;
+      wanted.count++;
+      this.field = wanted;
+      this.wanted = null;
+    }
+  }
+
+  private push(array: bool): bool {
+    if (this.depth >= MAX_DEPTH) {
+      this.failure = ScanStatus.Limit;
+      this.state = State.Failed;
+      return false;
+    }
+    const word = this.brackets + (<usize>this.depth >> 3);
+    const bit: u8 = 1 << (<u8>this.depth & 7);
+    store<u8>(word, array ? load<u8>(word) | bit : load<u8>(word) & ~bit);
+    this.depth++;
+    return true;
+  }
+
+  private pop(array: bool): bool {
+    this.depth--;
+    const bit = load<u8>(this.brackets + (<usize>this.depth >> 3)) >> (<u8>this.depth & 7);
+    return (bit & 1) == (array ? 1 : 0) || this.fail();
+  }
+
+  private fail(): bool {
+    this.failure = ScanStatus.Invalid;
+    this.state = State.Failed;
+    return false;
+  }
+
+  /** One byte of a key or wanted string, decoded. False when it was the closing quote. */
+  private capture(byte: u8): bool {
+    if (this.escape == 0) {
+      if (byte == 0x22) {
+        if (this.highSurrogate != 0) this.loneSurrogate();
+        return false;
+      }
+      if (byte == 0x5c) {
+        this.escape = 1;
+        return true;
+      }
+      if (byte < 0x20) return this.fail();
+      if (this.highSurrogate != 0) this.loneSurrogate();
+      this.emit(byte);
+      return true;
+    }
+    if (this.escape == 1) return this.escaped(byte);
+    const digit = hex(byte);
+    if (digit < 0) return this.fail();
+    this.unit = (this.unit << 4) | <u32>digit;
+    if (++this.escape == 6) {
+      this.escape = 0;
+      this.codeUnit(this.unit);
+    }
+    return true;
+  }
+
+  private escaped(byte: u8): bool {
+    this.escape = 0;
+    if (byte == 0x75) {
+      this.escape = 2;
+      this.unit = 0;
+      return true;
+    }
+    let plain: u8 = 0;
+    if (byte == 0x22 || byte == 0x5c || byte == 0x2f) plain = byte;
+    else if (byte == 0x62) plain = 8;
+    else if (byte == 0x66) plain = 12;
+    else if (byte == 0x6e) plain = 10;
+    else if (byte == 0x72) plain = 13;
+    else if (byte == 0x74) plain = 9;
+    else return this.fail();
+    if (this.highSurrogate != 0) this.loneSurrogate();
+    this.emit(plain);
+    return true;
+  }
+
+  private codeUnit(unit: u32): void {
+    if (unit - 0xdc00 < 0x400 && this.highSurrogate != 0) {
+      const point = 0x10000 + ((this.highSurrogate - 0xd800) << 10) + (unit - 0xdc00);
+      this.highSurrogate = 0;
+      this.emit(<u8>(0xf0 | (point >> 18)));
+      this.emit(<u8>(0x80 | ((point >> 12) & 63)));
+      this.emit(<u8>(0x80 | ((point >> 6) & 63)));
+      this.emit(<u8>(0x80 | (point & 63)));
+      return;
+    }
+    if (this.highSurrogate != 0) this.loneSurrogate();
+    if (unit - 0xd800 < 0x400) {
+      this.highSurrogate = unit;
+    } else if (unit - 0xdc00 < 0x400) {
+      this.loneSurrogate();
+    } else if (unit < 0x80) {
+      this.emit(<u8>unit);
+    } else if (unit < 0x800) {
+      this.emit(<u8>(0xc0 | (unit >> 6)));
+      this.emit(<u8>(0x80 | (unit & 63)));
+    } else {
+      this.emit(<u8>(0xe0 | (unit >> 12)));
+      this.emit(<u8>(0x80 | ((unit >> 6) & 63)));
+      this.emit(<u8>(0x80 | (unit & 63)));
+    }
+  }
+
+  private loneSurrogate(): void {
+    this.highSurrogate = 0;
+    const wanted = this.wanted;
+    if (wanted !== null && this.state != State.InKey) wanted.malformed = true;
+    this.emit(0xef);
+    this.emit(0xbf);
+    this.emit(0xbd);
+  }
+
+  private emit(byte: u8): void {
+    if (this.state == State.InKey) {
+      if (this.keyLength < MAX_KEY) store<u8>(this.keyBytes + <usize>this.keyLength, byte);
+      this.keyLength++;
+      return;
+    }
+    const wanted = this.wanted;
+    if (wanted !== null) append(wanted, byte);
+  }
+
+  private match(): JsonField | null {
+    const fields = this.fields;
+    for (let i = 0; i < fields.length; i++) {
+      const field = unchecked(fields[i]);
+      if (field.keyLength == this.keyLength && memory.compare(field.key, this.keyBytes, this.keyLength) == 0) return field;
+    }
+    return null;
+  }
+}
+
+function append(field: JsonField, byte: u8): void {
+  if (field.length < MAX_VALUE) {
+    store<u8>(field.value + <usize>field.length, byte);
+    field.length++;
+  } else {
+    field.truncated = true;
+  }
+}
+
+/** Bytes that may stand in a number or literal. */
+function isScalar(byte: u8): bool {
+  return byte - 48 < 10 || (byte | 0x20) - 97 < 26 || byte == 0x2d || byte == 0x2b || byte == 0x2e;
+}
+
+function hex(byte: u8): i32 {
+  if (byte - 48 < 10) return byte - 48;
+  const letter = (byte | 0x20) - 97;
+  return letter < 6 ? letter + 10 : -1;
+}
