@@ -1,0 +1,325 @@
+/**
+ * Routes a request by the `model` in its JSON body.
+ *
+ *   request headers  one pairs call; reserved headers of the client removed; not an LLM path: continue
+ *                    else stop and wait for the body
+ *   request body     read once, window by window, when it is complete; scanned for `model`
+ *   decision         route header and x-llm-model set, body rewritten if the upstream calls the model by another name,
+ *                    or an error in the shape of the API that was called
+ *
+ * Envoy picks the route again because request headers changed.
+ */
+import { JsonField, JsonKind, JsonScanner, ScanStatus } from "../lib/json-scanner";
+import {
+  buffer,
+  BufferType,
+  Bytes,
+  ByteWriter,
+  FilterDataStatus,
+  FilterHeadersStatus,
+  FilterTrailersStatus,
+  HeaderPairs,
+  headers,
+  HttpContext,
+  log,
+  LogLevel,
+  MapType,
+  Metric,
+  RootContext,
+  scratch,
+  Status,
+  stream,
+  StreamContext,
+  StreamType,
+} from "../sdk";
+import { replaceInBody, WINDOW } from "./body-edit";
+import { Body, BodyGuard } from "./body-guard";
+import { Fallback, RouterConfig } from "./config";
+import { ModelRule } from "./model-table";
+import {
+  ambiguousModel,
+  bodyTooLarge,
+  bodyUnreadable,
+  invalidJson,
+  modelNotFound,
+  modelRequired,
+  Refusal,
+  unsupportedEncoding,
+} from "./refusal";
+
+const METHOD = Bytes.literal(":method");
+const PATH = Bytes.literal(":path");
+const POST = Bytes.literal("POST");
+const CONTENT_LENGTH = Bytes.literal("content-length");
+const CONTENT_ENCODING = Bytes.literal("content-encoding");
+const IDENTITY = Bytes.literal("identity");
+const RESERVED_PREFIX = Bytes.literal("x-llm-");
+const DESTINATION = Bytes.literal("x-gateway-destination-endpoint");
+const MODEL_HEADER = Bytes.literal("x-llm-model");
+const MESSAGES = Bytes.literal("/messages");
+const MODEL_KEY = Bytes.literal("model");
+
+const pairs = new HeaderPairs();
+const path = new Bytes();
+const window = new Bytes();
+const modelName = new Bytes();
+const nothing = new Bytes();
+const text = new ByteWriter();
+
+/** One scanner for all streams: a body is scanned from its first to its last byte within one callback. */
+const scanner = new JsonScanner();
+const model: JsonField = scanner.want(MODEL_KEY.ptr, MODEL_KEY.len);
+
+export class LlmRouterRoot extends RootContext {
+  config: RouterConfig = new RouterConfig();
+  readonly guard: BodyGuard<LlmRouter> = new BodyGuard<LlmRouter>();
+  private unreadable: Metric | null = null;
+
+  onConfigure(size: i32): bool {
+    const faults: string[] = [];
+    const json = new Bytes();
+    const config = buffer.get(BufferType.PluginConfiguration, 0, size, json) == Status.Ok ? RouterConfig.parse(json, faults) : null;
+    if (config === null) {
+      if (faults.length == 0) faults.push("no configuration; at least models is needed");
+      for (let i = 0; i < faults.length; i++) log.text(LogLevel.Error, "llm-router: " + faults[i]);
+      return false;
+    }
+    this.config = config;
+    this.unreadable = Metric.counter("tokenmesh_llm_router_body_unreadable");
+    return true;
+  }
+
+  onTick(): void {
+    if (!this.guard.check()) return;
+    log.text(
+      LogLevel.Error,
+      "llm-router: Envoy withholds request bodies, so models cannot be read and this plugin goes by headers only from now on. " +
+        "Set allow_on_headers_stop_iteration: true in its plugin configuration (Envoy 1.35 or newer; under Istio apply the EnvoyFilter in envoy/istio).",
+    );
+    for (let request = this.guard.take(); request !== null; request = this.guard.take()) request.releaseUnread();
+  }
+
+  countUnreadable(): void {
+    const metric = this.unreadable;
+    if (metric !== null) metric.add(1);
+  }
+
+  createStream(): StreamContext {
+    return new LlmRouter(this);
+  }
+}
+
+const enum Phase {
+  /** Not an LLM request, or decided. */
+  Passing = 0,
+  WaitingForBody = 1,
+}
+
+export class LlmRouter extends HttpContext {
+  private phase: Phase = Phase.Passing;
+  private anthropic: bool = false;
+  private hasContentLength: bool = false;
+  /** Bytes of the body held by Envoy. */
+  private buffered: i32 = 0;
+  /** The body was read and is a JSON object; `scanner` and `model` then describe it until this callback returns. */
+  private parsed: bool = false;
+
+  constructor(private readonly root: LlmRouterRoot) {
+    super(root);
+  }
+
+  onCreate(): void {
+    this.phase = Phase.Passing;
+    this.anthropic = false;
+    this.hasContentLength = false;
+    this.buffered = 0;
+    this.parsed = false;
+  }
+
+  onDelete(): void {
+    if (this.phase == Phase.WaitingForBody) this.root.guard.forget(this);
+  }
+
+  onRequestHeaders(count: i32, endOfStream: bool): FilterHeadersStatus {
+    if (pairs.load(MapType.HttpRequestHeaders) != Status.Ok) return FilterHeadersStatus.Continue;
+    path.clear();
+    let post = false;
+    let compressed = false;
+    let declared: i64 = -1;
+    while (pairs.next()) {
+      const name = pairs.name;
+      const first: u8 = name.len > 0 ? name.at(0) : 0;
+      if (first == 0x3a) {
+        if (name.equals(PATH)) path.set(pairs.value.ptr, pairs.value.len);
+        else if (name.equals(METHOD)) post = pairs.value.equals(POST);
+      } else if (first == 0x63) {
+        if (name.equals(CONTENT_LENGTH)) declared = decimal(pairs.value);
+        else if (name.equals(CONTENT_ENCODING)) compressed = !pairs.value.equalsIgnoreCase(IDENTITY);
+      } else if (first == 0x78) {
+        if (name.startsWith(RESERVED_PREFIX) || name.equals(DESTINATION)) headers.remove(MapType.HttpRequestHeaders, name);
+      }
+    }
+    if (!post || !this.isLlmPath()) return FilterHeadersStatus.Continue;
+
+    this.hasContentLength = declared >= 0;
+    const config = this.root.config;
+    const phase = this.root.guard.state;
+    let decided = true;
+    if (compressed) decided = this.fallBack(config.onMalformedBody, unsupportedEncoding, nothing);
+    else if (declared > <i64>config.maxBodyBytes) decided = this.fallBack(config.onBodyTooLarge, bodyTooLarge, nothing);
+    else if (endOfStream) decided = this.fallBack(config.onMalformedBody, invalidJson, nothing);
+    else if (phase == Body.Unreadable) decided = this.withoutBody();
+    else {
+      this.phase = Phase.WaitingForBody;
+      this.root.guard.watch(this);
+      return FilterHeadersStatus.StopIteration;
+    }
+    return decided ? FilterHeadersStatus.Continue : FilterHeadersStatus.StopIteration;
+  }
+
+  onRequestBody(size: i32, endOfStream: bool): FilterDataStatus {
+    if (this.phase != Phase.WaitingForBody) return FilterDataStatus.Continue;
+    if (this.root.guard.state == Body.Unknown) this.root.guard.proveReadable();
+    this.buffered = size;
+    let go = true;
+    if (size > this.root.config.maxBodyBytes) {
+      this.phase = Phase.Passing;
+      go = this.fallBack(this.root.config.onBodyTooLarge, bodyTooLarge, nothing);
+    } else if (endOfStream) {
+      this.phase = Phase.Passing;
+      go = this.decide();
+    } else {
+      return FilterDataStatus.StopIterationAndBuffer;
+    }
+    return go ? FilterDataStatus.Continue : FilterDataStatus.StopIterationNoBuffer;
+  }
+
+  /** With trailers, they and not the last body callback end the request. */
+  onRequestTrailers(count: i32): FilterTrailersStatus {
+    if (this.phase != Phase.WaitingForBody) return FilterTrailersStatus.Continue;
+    this.phase = Phase.Passing;
+    return this.decide() ? FilterTrailersStatus.Continue : FilterTrailersStatus.StopIteration;
+  }
+
+  /** Called on a tick, with this stream as the effective context, when its body will never be seen. */
+  releaseUnread(): void {
+    this.phase = Phase.Passing;
+    if (stream.setEffectiveContext(this.id) != Status.Ok) return;
+    if (this.withoutBody()) stream.resume(StreamType.HttpRequest);
+  }
+
+  private withoutBody(): bool {
+    this.root.countUnreadable();
+    return this.fallBack(this.root.config.onBodyUnreadable, bodyUnreadable, nothing);
+  }
+
+  private isLlmPath(): bool {
+    const query = path.indexOf(0x3f);
+    if (query >= 0) path.len = query;
+    const suffixes = this.root.config.paths;
+    for (let i = 0; i < suffixes.length; i++) {
+      if (path.endsWith(unchecked(suffixes[i]))) {
+        this.anthropic = path.endsWith(MESSAGES);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** The body is complete: reads it and routes the request. False when it was answered instead. */
+  private decide(): bool {
+    const config = this.root.config;
+    this.parsed = scanBody(this.buffered) == ScanStatus.Complete;
+    if (model.count > 1) return this.refuse(ambiguousModel, nothing);
+    if (!this.parsed) return this.fallBack(config.onMalformedBody, invalidJson, nothing);
+    if (model.kind != JsonKind.String || model.length == 0) return this.fallBack(config.onMissingModel, modelRequired, nothing);
+    modelName.set(model.value, model.length);
+    const rule = isModelName(modelName) ? config.models.find(modelName) : null;
+    if (rule === null) return this.fallBack(config.onUnknownModel, modelNotFound, modelName);
+    headers.replace(MapType.HttpRequestHeaders, MODEL_HEADER, modelName);
+    return this.route(rule);
+  }
+
+  /** Takes the configured default, or refuses. */
+  private fallBack(fallback: Fallback, refusal: Refusal, subject: Bytes): bool {
+    const rule = fallback.rule;
+    return rule === null ? this.refuse(refusal, subject) : this.route(rule);
+  }
+
+  private refuse(refusal: Refusal, subject: Bytes): bool {
+    refusal.send(this.anthropic, subject);
+    return false;
+  }
+
+  private route(rule: ModelRule): bool {
+    headers.replace(MapType.HttpRequestHeaders, this.root.config.routeHeader, rule.route);
+    // A body that was not read, or is no JSON object, has no place for another model name.
+    return !this.parsed || rule.upstreamModel.len == 0 || this.rename(rule);
+  }
+
+  /** Puts the upstream's model name in place of the client's, or in front of the other members when there was none. */
+  private rename(rule: ModelRule): bool {
+    let start = <i32>model.start;
+    let end = <i32>model.end;
+    text.reset();
+    if (model.count == 0) {
+      start = end = <i32>scanner.firstMember;
+      text.text('"model":').bytes(rule.upstreamToken);
+      if (!scanner.empty) text.byte(0x2c);
+    } else {
+      modelName.set(model.value, model.length);
+      if (model.kind == JsonKind.String && modelName.equals(rule.upstreamModel)) return true;
+      text.bytes(rule.upstreamToken);
+    }
+    const replacement = text.view();
+    const size = this.buffered - (end - start) + replacement.len;
+    if (!replaceInBody(this.buffered, start, end, replacement)) return this.refuse(bodyUnreadable, nothing);
+    if (this.hasContentLength) {
+      headers.replace(MapType.HttpRequestHeaders, CONTENT_LENGTH, text.reset().decimal(size).view());
+    }
+    return true;
+  }
+}
+
+/** Reads `size` buffered bytes once, a window at a time, into `model`. `Complete` when they are one JSON object. */
+function scanBody(size: i32): ScanStatus {
+  scanner.reset();
+  const mark = scratch.mark();
+  let status: ScanStatus = ScanStatus.NeedMore;
+  for (let at = 0; at < size; at += WINDOW) {
+    const length = min(WINDOW, size - at);
+    scratch.rewind(mark);
+    if (buffer.get(BufferType.HttpRequestBody, at, length, window) != Status.Ok || window.len != length) return ScanStatus.Invalid;
+    status = scanner.feed(window.ptr, length);
+    while (status == ScanStatus.Found) {
+      // A second `model` further on makes the request ambiguous, so the scan goes to the end.
+      scanner.resume();
+      const done = <i32>scanner.consumed - at;
+      status = scanner.feed(window.ptr + <usize>done, length - done);
+    }
+    if (status == ScanStatus.Invalid || status == ScanStatus.Limit) return status;
+  }
+  return status;
+}
+
+/** True for names that are whole, well-formed and may stand in a header value. */
+function isModelName(name: Bytes): bool {
+  if (model.truncated || model.malformed) return false;
+  for (let i = 0; i < name.len; i++) {
+    const byte = name.at(i);
+    if (byte < 0x20 || byte == 0x7f) return false;
+  }
+  return true;
+}
+
+/** A content-length; -1 for anything that is not a number. Envoy has refused conflicting ones already. */
+function decimal(value: Bytes): i64 {
+  if (value.len == 0 || value.len > 18) return value.len == 0 ? -1 : i64.MAX_VALUE;
+  let result: i64 = 0;
+  for (let i = 0; i < value.len; i++) {
+    const digit = value.at(i) - 48;
+    if (digit > 9) return -1;
+    result = result * 10 + digit;
+  }
+  return result;
+}

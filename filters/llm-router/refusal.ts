@@ -1,0 +1,90 @@
+/**
+ * Error answers in the shape of the API that was called, with stable codes (docs/errors.md lists them one to one).
+ *
+ *   OpenAI     {"error":{"message":"...","type":"invalid_request_error","param":"model","code":"model_not_found"}}
+ *   Anthropic  {"type":"error","error":{"type":"not_found_error","message":"..."}}
+ */
+import { Bytes, ByteWriter, PairsWriter, Status, stream } from "../sdk";
+
+@final
+export class Refusal {
+  readonly code: Bytes;
+  readonly details: Bytes;
+  readonly message: Bytes;
+  readonly param: Bytes;
+  readonly openaiType: Bytes;
+  readonly anthropicType: Bytes;
+
+  constructor(
+    readonly status: i32,
+    code: string,
+    message: string,
+    param: string,
+    anthropicType: string,
+  ) {
+    this.code = Bytes.literal(code);
+    this.details = Bytes.literal("tokenmesh_" + code);
+    this.message = Bytes.literal(message);
+    this.param = Bytes.literal(param);
+    this.openaiType = Bytes.literal(status >= 500 ? "server_error" : "invalid_request_error");
+    this.anthropicType = Bytes.literal(anthropicType);
+  }
+
+  /** Sends the answer; `subject` is shown behind the message when it is not empty. */
+  send(anthropic: bool, subject: Bytes): Status {
+    body.reset();
+    if (anthropic) {
+      body.text('{"type":"error","error":{"type":"').bytes(this.anthropicType).text('","message":"');
+      this.sentence(subject);
+      body.text('"}}');
+    } else {
+      body.text('{"error":{"message":"');
+      this.sentence(subject);
+      body.text('","type":"').bytes(this.openaiType).text('","param":');
+      if (this.param.len == 0) body.text("null");
+      else body.byte(0x22).bytes(this.param).byte(0x22);
+      body.text(',"code":"').bytes(this.code).text('"}}');
+    }
+    return stream.respond(this.status, this.details, body.view(), answerHeaders);
+  }
+
+  private sentence(subject: Bytes): void {
+    body.bytes(this.message);
+    if (subject.len > 0) body.text(": '").jsonAscii(subject).text("'");
+  }
+}
+
+const body = new ByteWriter();
+const answerHeaders = new PairsWriter().add(Bytes.literal("content-type"), Bytes.literal("application/json"));
+
+export const modelRequired = new Refusal(
+  400,
+  "model_required",
+  "The request body must be a JSON object with a string 'model'",
+  "model",
+  "invalid_request_error",
+);
+export const modelNotFound = new Refusal(404, "model_not_found", "No route is configured for this model", "model", "not_found_error");
+export const invalidJson = new Refusal(400, "invalid_json", "The request body is not a JSON object", "", "invalid_request_error");
+export const ambiguousModel = new Refusal(
+  400,
+  "ambiguous_model",
+  "The request body names 'model' more than once",
+  "model",
+  "invalid_request_error",
+);
+export const unsupportedEncoding = new Refusal(
+  415,
+  "unsupported_encoding",
+  "The request body is compressed; send it without content-encoding",
+  "",
+  "invalid_request_error",
+);
+export const bodyTooLarge = new Refusal(413, "body_too_large", "The request body is larger than the gateway accepts", "", "request_too_large");
+export const bodyUnreadable = new Refusal(
+  500,
+  "body_unreadable",
+  "The gateway cannot read request bodies: allow_on_headers_stop_iteration is missing in its Envoy configuration",
+  "",
+  "api_error",
+);
