@@ -15,20 +15,19 @@ const view = new Bytes();
 const nothing = new Bytes();
 
 /**
- * Puts `text` in place of [start, end) of a body of `size` bytes. False when the host refused; the body may then be
- * changed in part and must not be sent.
+ * Puts `text` in place of [start, end) of a body of `size` bytes. `head` is the beginning of the body as far as the caller
+ * still borrows it, maybe nothing. False when the host refused; the body may then be changed in part and must not be sent.
  */
-export function replaceInBody(size: i32, start: i32, end: i32, text: Bytes): bool {
-  return end <= WINDOW ? rewritePrefix(start, end, text) : rotate(size, start, end, text);
+export function replaceInBody(size: i32, start: i32, end: i32, text: Bytes, head: Bytes): bool {
+  return end <= WINDOW ? rewritePrefix(start, end, text, head) : rotate(size, start, end, text);
 }
 
-function rewritePrefix(start: i32, end: i32, text: Bytes): bool {
-  piece.reset();
-  if (start > 0) {
+function rewritePrefix(start: i32, end: i32, text: Bytes, head: Bytes): bool {
+  if (head.len < start) {
     if (buffer.get(BufferType.HttpRequestBody, 0, start, view) != Status.Ok || view.len != start) return false;
-    piece.bytes(view);
+    head = view;
   }
-  piece.bytes(text);
+  piece.reset().raw(head.ptr, start).bytes(text);
   return buffer.replacePrefix(BufferType.HttpRequestBody, end, piece.view()) == Status.Ok;
 }
 

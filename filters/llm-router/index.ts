@@ -3,7 +3,7 @@ import { registerRoot } from "../sdk";
 import { LlmRouterRoot } from "./llm-router";
 
 export * from "../sdk/exports/lifecycle";
-export { proxy_on_request_body, proxy_on_request_headers, proxy_on_request_trailers } from "../sdk/exports/http";
+export { proxy_on_request_body, proxy_on_request_headers, proxy_on_request_trailers, proxy_on_response_body } from "../sdk/exports/http";
 export { proxy_on_tick } from "../sdk/exports/root";
 
 registerRoot("llm-router", () => new LlmRouterRoot());

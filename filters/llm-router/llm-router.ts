@@ -7,9 +7,12 @@
  *   decision         route header and x-llm-model set, body rewritten if the upstream calls the model by another name,
  *                    or an error in the shape of the API that was called
  *
+ *   response body    looked through for token usage while it passes; never held, never changed
+ *
  * Envoy picks the route again because request headers changed.
  */
 import { JsonField, JsonKind, JsonScanner, ScanStatus } from "../lib/json-scanner";
+import { UsageReader } from "../lib/usage-reader";
 import {
   buffer,
   BufferType,
@@ -31,6 +34,7 @@ import {
   stream,
   StreamContext,
   StreamType,
+  time,
 } from "../sdk";
 import { replaceInBody, WINDOW } from "./body-edit";
 import { Body, BodyGuard } from "./body-guard";
@@ -46,6 +50,12 @@ import {
   Refusal,
   unsupportedEncoding,
 } from "./refusal";
+
+/**
+ * Milliseconds between ticks: a request whose body is withheld is noticed after at most two, and token counts reach the
+ * statistics after one (written in sums, because two more hostcalls per request would buy nothing).
+ */
+const TICK: i32 = 450;
 
 const METHOD = Bytes.literal(":method");
 const PATH = Bytes.literal(":path");
@@ -74,6 +84,13 @@ export class LlmRouterRoot extends RootContext {
   config: RouterConfig = new RouterConfig();
   readonly guard: BodyGuard<LlmRouter> = new BodyGuard<LlmRouter>();
   private unreadable: Metric | null = null;
+  private inputTokens: Metric | null = null;
+  private outputTokens: Metric | null = null;
+  private cachedTokens: Metric | null = null;
+  /** Tokens counted since the last tick. */
+  private input: i64 = 0;
+  private output: i64 = 0;
+  private cached: i64 = 0;
 
   onConfigure(size: i32): bool {
     const faults: string[] = [];
@@ -85,11 +102,16 @@ export class LlmRouterRoot extends RootContext {
       return false;
     }
     this.config = config;
+    time.setTickPeriod(TICK);
     this.unreadable = Metric.counter("tokenmesh_llm_router_body_unreadable");
+    this.inputTokens = Metric.counter("tokenmesh_llm_router_input_tokens");
+    this.outputTokens = Metric.counter("tokenmesh_llm_router_output_tokens");
+    this.cachedTokens = Metric.counter("tokenmesh_llm_router_cached_tokens");
     return true;
   }
 
   onTick(): void {
+    this.flushUsage();
     if (!this.guard.check()) return;
     log.text(
       LogLevel.Error,
@@ -100,8 +122,26 @@ export class LlmRouterRoot extends RootContext {
   }
 
   countUnreadable(): void {
-    const metric = this.unreadable;
-    if (metric !== null) metric.add(1);
+    count(this.unreadable, 1);
+  }
+
+  countUsage(usage: UsageReader): void {
+    this.input += max(usage.input, 0);
+    this.output += max(usage.output, 0);
+    this.cached += max(usage.cached, 0);
+  }
+
+  onDelete(): void {
+    this.flushUsage();
+  }
+
+  private flushUsage(): void {
+    count(this.inputTokens, this.input);
+    count(this.outputTokens, this.output);
+    count(this.cachedTokens, this.cached);
+    this.input = 0;
+    this.output = 0;
+    this.cached = 0;
   }
 
   createStream(): StreamContext {
@@ -109,10 +149,16 @@ export class LlmRouterRoot extends RootContext {
   }
 }
 
+function count(metric: Metric | null, amount: i64): void {
+  if (metric !== null && amount > 0) metric.add(amount);
+}
+
 const enum Phase {
-  /** Not an LLM request, or decided. */
+  /** Not an LLM request, or refused. */
   Passing = 0,
   WaitingForBody = 1,
+  /** Sent on by its model; the answer is looked through for usage. */
+  Routed = 2,
 }
 
 export class LlmRouter extends HttpContext {
@@ -123,6 +169,7 @@ export class LlmRouter extends HttpContext {
   private buffered: i32 = 0;
   /** The body was read and is a JSON object; `scanner` and `model` then describe it until this callback returns. */
   private parsed: bool = false;
+  private readonly usage: UsageReader = new UsageReader();
 
   constructor(private readonly root: LlmRouterRoot) {
     super(root);
@@ -136,8 +183,10 @@ export class LlmRouter extends HttpContext {
     this.parsed = false;
   }
 
+  /** The only end that every stream reaches; what an aborted answer had shown of its usage still counts. */
   onDelete(): void {
     if (this.phase == Phase.WaitingForBody) this.root.guard.forget(this);
+    else if (this.phase == Phase.Routed && this.usage.seen) this.root.countUsage(this.usage);
   }
 
   onRequestHeaders(count: i32, endOfStream: bool): FilterHeadersStatus {
@@ -201,6 +250,17 @@ export class LlmRouter extends HttpContext {
     return this.decide() ? FilterTrailersStatus.Continue : FilterTrailersStatus.StopIteration;
   }
 
+  onResponseBody(size: i32, endOfStream: bool): FilterDataStatus {
+    if (this.phase != Phase.Routed) return FilterDataStatus.Continue;
+    for (let at = 0; at < size; at += WINDOW) {
+      const mark = scratch.mark();
+      if (buffer.get(BufferType.HttpResponseBody, at, WINDOW, window) != Status.Ok) break;
+      this.usage.feed(window.ptr, window.len);
+      scratch.rewind(mark);
+    }
+    return FilterDataStatus.Continue;
+  }
+
   /** Called on a tick, with this stream as the effective context, when its body will never be seen. */
   releaseUnread(): void {
     this.phase = Phase.Passing;
@@ -252,6 +312,8 @@ export class LlmRouter extends HttpContext {
   }
 
   private route(rule: ModelRule): bool {
+    this.phase = Phase.Routed;
+    this.usage.reset();
     headers.replace(MapType.HttpRequestHeaders, this.root.config.routeHeader, rule.route);
     // A body that was not read, or is no JSON object, has no place for another model name.
     return !this.parsed || rule.upstreamModel.len == 0 || this.rename(rule);
@@ -273,7 +335,9 @@ export class LlmRouter extends HttpContext {
     }
     const replacement = text.view();
     const size = this.buffered - (end - start) + replacement.len;
-    if (!replaceInBody(this.buffered, start, end, replacement)) return this.refuse(bodyUnreadable, nothing);
+    // A body of one window is still borrowed; of a longer one only the last window is.
+    const head = this.buffered <= WINDOW ? window : nothing;
+    if (!replaceInBody(this.buffered, start, end, replacement, head)) return this.refuse(bodyUnreadable, nothing);
     if (this.hasContentLength) {
       headers.replace(MapType.HttpRequestHeaders, CONTENT_LENGTH, text.reset().decimal(size).view());
     }
