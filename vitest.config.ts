@@ -11,7 +11,11 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["{xds-server,protos,envoy,filters}/**/*.test.ts", "test/{host,sdk,filters,repository}/**/*.test.ts"],
+          include: [
+            "{xds-server,protos,envoy,filters}/**/*.test.ts",
+            "test/{host,sdk,conformance,filters,repository,envoy}/**/*.test.ts",
+            "bench/**/*.test.ts",
+          ],
           exclude: ["**/*.envoy.test.ts", "**/node_modules/**"],
           testTimeout: 20_000,
         },

@@ -28,7 +28,9 @@ const statuses = ["need-more", "found", "invalid", "limit", "complete"] as const
 const kinds = ["absent", "string", "number", "literal", "object", "array"] as const;
 
 const logged: string[] = [];
-const module = new WebAssembly.Module(readFileSync(new URL("../../build/test-wasm/lib-json-scanner.wasm", import.meta.url)));
+const module = new WebAssembly.Module(
+  readFileSync(new URL("../../build/test-wasm/lib-json-scanner.wasm", import.meta.url)),
+);
 const wasm = new WebAssembly.Instance(module, {
   env: { proxy_log: (_level: number, at: number, size: number) => logged.push(bytesAt(at, size).toString()) && 0 },
 }).exports as unknown as Exports;
@@ -71,7 +73,13 @@ function scan(body: Buffer | string, step = 0): Scan {
       const value = bytesAt(wasm.value(index), wasm.length(index)).toString();
       const flags = wasm.flags(index);
       const kind = kinds[wasm.kind(index)] ?? "absent";
-      (index === 0 ? result.model : result.stream).push({ kind, value, raw, truncated: (flags & 1) !== 0, malformed: (flags & 2) !== 0 });
+      (index === 0 ? result.model : result.stream).push({
+        kind,
+        value,
+        raw,
+        truncated: (flags & 1) !== 0,
+        malformed: (flags & 2) !== 0,
+      });
       wasm.resume();
       offset = wasm.consumed();
       continue;
@@ -102,7 +110,11 @@ function models(body: Buffer | string): string[] {
 describe("documents", () => {
   const found: [name: string, body: string, expected: string[]][] = [
     ["first", '{"model":"gpt-4o","messages":[]}', ["gpt-4o"]],
-    ["last, as the Python client sends it", '{"messages":[{"role":"user","content":"hi"}],"model":"gpt-4o"}', ["gpt-4o"]],
+    [
+      "last, as the Python client sends it",
+      '{"messages":[{"role":"user","content":"hi"}],"model":"gpt-4o"}',
+      ["gpt-4o"],
+    ],
     ["white space everywhere", ' \r\n\t{ "model" \n : \t "a" , "x" : 1 } \n', ["a"]],
     ["byte order mark", '\ufeff{"model":"a"}', ["a"]],
     ["nested model is another key", '{"tools":[{"model":"no"}],"x":{"model":"no"},"model":"yes"}', ["yes"]],
@@ -112,9 +124,17 @@ describe("documents", () => {
     ["escaped key", '{"\\u006d\\u006Fdel":"yes"}', ["yes"]],
     ["key with an escape that is no model", '{"model\\u0000":"no","model\\n":"no"}', []],
     ["key with half a surrogate is no model", '{"model\\ud800":"no"}', []],
-    ["escapes in the value", '{"model":"a\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\u4e2d\\ud83d\\ude00"}', ['a"\\/\b\f\n\r\té中😀']],
+    [
+      "escapes in the value",
+      '{"model":"a\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\u4e2d\\ud83d\\ude00"}',
+      ['a"\\/\b\f\n\r\té中😀'],
+    ],
     ["raw UTF-8 in the value", '{"model":"é中😀"}', ["é中😀"]],
-    ["duplicates in order, the last wins as in JSON.parse", '{"model":"a","model":"b","\\u006dodel":"c"}', ["a", "b", "c"]],
+    [
+      "duplicates in order, the last wins as in JSON.parse",
+      '{"model":"a","model":"b","\\u006dodel":"c"}',
+      ["a", "b", "c"],
+    ],
     ["empty string", '{"model":""}', [""]],
     ["no model", '{"messages":[]}', []],
     ["empty object", "{}", []],
@@ -129,7 +149,9 @@ describe("documents", () => {
   it("reports the kind and the raw token, for rewriting", () => {
     const body = '{"stream": true, "model" : "gp\\u0074" , "stream":0}';
     const result = scanEverySplit(body);
-    expect(result.model).toEqual([{ kind: "string", value: "gpt", raw: '"gp\\u0074"', truncated: false, malformed: false }]);
+    expect(result.model).toEqual([
+      { kind: "string", value: "gpt", raw: '"gp\\u0074"', truncated: false, malformed: false },
+    ]);
     expect(result.stream.map((found) => [found.kind, found.value, found.raw])).toEqual([
       ["literal", "true", "true"],
       ["number", "0", "0"],
@@ -144,14 +166,23 @@ describe("documents", () => {
   });
 
   it("cuts a value at 256 bytes and says so", () => {
-    expect(scanEverySplit(`{"model":"${"a".repeat(256)}"}`).model[0]).toMatchObject({ value: "a".repeat(256), truncated: false });
-    expect(scanEverySplit(`{"model":"${"a".repeat(257)}"}`).model[0]).toMatchObject({ value: "a".repeat(256), truncated: true });
+    expect(scanEverySplit(`{"model":"${"a".repeat(256)}"}`).model[0]).toMatchObject({
+      value: "a".repeat(256),
+      truncated: false,
+    });
+    expect(scanEverySplit(`{"model":"${"a".repeat(257)}"}`).model[0]).toMatchObject({
+      value: "a".repeat(256),
+      truncated: true,
+    });
   });
 
   it("captures half a surrogate pair as U+FFFD and says so", () => {
     expect(scanEverySplit('{"model":"a\\ud800b"}').model[0]).toMatchObject({ value: "a\ufffdb", malformed: true });
     expect(scanEverySplit('{"model":"a\\udc00"}').model[0]).toMatchObject({ value: "a\ufffd", malformed: true });
-    expect(scanEverySplit('{"model":"\\ud800\\ud83d\\ude00"}').model[0]).toMatchObject({ value: "\ufffd😀", malformed: true });
+    expect(scanEverySplit('{"model":"\\ud800\\ud83d\\ude00"}').model[0]).toMatchObject({
+      value: "\ufffd😀",
+      malformed: true,
+    });
   });
 
   const invalid: [body: string, at: number][] = [
@@ -181,7 +212,8 @@ describe("documents", () => {
 
   it("wants more for every proper prefix and never calls it complete", () => {
     const body = Buffer.from('{"messages":[{"content":"a\\"}{b"},[1,2]],"n":12,"model":"gpt","s":{"t":null}}');
-    for (let size = 0; size < body.length; size++) expect(scanEverySplit(body.subarray(0, size)).status).toBe("need-more");
+    for (let size = 0; size < body.length; size++)
+      expect(scanEverySplit(body.subarray(0, size)).status).toBe("need-more");
   });
 
   it("bounds the nesting", () => {
@@ -196,7 +228,11 @@ describe("differential against JSON.parse", () => {
   const object = fc
     .dictionary(
       fc.oneof(fc.constantFrom("model", "stream", "messages", "Model", "model "), fc.string({ unit: "binary" })),
-      fc.oneof(fc.jsonValue({ maxDepth: 4 }), fc.string({ unit: "binary" }), fc.constantFrom("gpt-4o", '"', "\\", "model")),
+      fc.oneof(
+        fc.jsonValue({ maxDepth: 4 }),
+        fc.string({ unit: "binary" }),
+        fc.constantFrom("gpt-4o", '"', "\\", "model"),
+      ),
     )
     .map((value) => JSON.stringify(value));
 
@@ -219,27 +255,32 @@ describe("differential against JSON.parse", () => {
 
   it("never accepts fewer documents than JSON.parse, and never traps, on mutated input", () => {
     fc.assert(
-      fc.property(object, fc.array(fc.tuple(fc.nat(), fc.constantFrom(..."{}[]\",:\\u0e ")), { maxLength: 4 }), (text, edits) => {
-        let body = text;
-        for (const [where, char] of edits) {
-          const at = where % (body.length + 1);
-          body = body.slice(0, at) + char + body.slice(at + (where % 3 === 0 ? 1 : 0));
-        }
-        const result = scanEverySplit(body);
-        let parsed: unknown;
-        try {
-          parsed = JSON.parse(Buffer.from(body).toString());
-        } catch {
-          return;
-        }
-        if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
-          expect(result.status).toBe("invalid");
-          return;
-        }
-        expect(result.status).toBe("complete");
-        const model = (parsed as Record<string, unknown>).model;
-        if (typeof model === "string" && model.isWellFormed() && Buffer.byteLength(model) <= 256) expect(result.model.at(-1)?.value).toBe(model);
-      }),
+      fc.property(
+        object,
+        fc.array(fc.tuple(fc.nat(), fc.constantFrom(...'{}[]",:\\u0e ')), { maxLength: 4 }),
+        (text, edits) => {
+          let body = text;
+          for (const [where, char] of edits) {
+            const at = where % (body.length + 1);
+            body = body.slice(0, at) + char + body.slice(at + (where % 3 === 0 ? 1 : 0));
+          }
+          const result = scanEverySplit(body);
+          let parsed: unknown;
+          try {
+            parsed = JSON.parse(Buffer.from(body).toString());
+          } catch {
+            return;
+          }
+          if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
+            expect(result.status).toBe("invalid");
+            return;
+          }
+          expect(result.status).toBe("complete");
+          const model = (parsed as Record<string, unknown>).model;
+          if (typeof model === "string" && model.isWellFormed() && Buffer.byteLength(model) <= 256)
+            expect(result.model.at(-1)?.value).toBe(model);
+        },
+      ),
       { numRuns: 2000 },
     );
     expect(logged).toEqual([]);
@@ -259,21 +300,27 @@ describe("differential against JSON.parse", () => {
 describe("string-end", () => {
   it("agrees with its scalar twin at every alignment", () => {
     fc.assert(
-      fc.property(fc.array(fc.constantFrom(0x22, 0x5c, 0x61, 0xff, 0x00), { maxLength: 80 }), fc.nat(15), (bytes, shift) => {
-        const at = wasm.allocate(bytes.length + 16);
-        new Uint8Array(wasm.memory.buffer, at + shift, bytes.length).set(bytes);
-        const expected = bytes.findIndex((byte) => byte === 0x22 || byte === 0x5c);
-        const end = at + shift + bytes.length;
-        expect(wasm.simdEnd(at + shift, end)).toBe(expected < 0 ? end : at + shift + expected);
-        expect(wasm.scalarEnd(at + shift, end)).toBe(expected < 0 ? end : at + shift + expected);
-      }),
+      fc.property(
+        fc.array(fc.constantFrom(0x22, 0x5c, 0x61, 0xff, 0x00), { maxLength: 80 }),
+        fc.nat(15),
+        (bytes, shift) => {
+          const at = wasm.allocate(bytes.length + 16);
+          new Uint8Array(wasm.memory.buffer, at + shift, bytes.length).set(bytes);
+          const expected = bytes.findIndex((byte) => byte === 0x22 || byte === 0x5c);
+          const end = at + shift + bytes.length;
+          expect(wasm.simdEnd(at + shift, end)).toBe(expected < 0 ? end : at + shift + expected);
+          expect(wasm.scalarEnd(at + shift, end)).toBe(expected < 0 ? end : at + shift + expected);
+        },
+      ),
     );
   });
 });
 
 describe("memory", () => {
   it("does not grow over a 10 MB document", () => {
-    const body = Buffer.from(`{"messages":[${'{"role":"user","content":"lorem \\"ipsum\\" dolor\\n"},'.repeat(200_000)}0],"model":"m"}`);
+    const body = Buffer.from(
+      `{"messages":[${'{"role":"user","content":"lorem \\"ipsum\\" dolor\\n"},'.repeat(200_000)}0],"model":"m"}`,
+    );
     scan(body);
     const before = wasm.memory.buffer.byteLength;
     expect(scan(body, 65536).model.map((found) => found.value)).toEqual(["m"]);

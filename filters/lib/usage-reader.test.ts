@@ -16,7 +16,9 @@ interface Exports {
   reasoningTokens(): number;
 }
 
-const module = new WebAssembly.Module(readFileSync(new URL("../../build/test-wasm/lib-usage-reader.wasm", import.meta.url)));
+const module = new WebAssembly.Module(
+  readFileSync(new URL("../../build/test-wasm/lib-usage-reader.wasm", import.meta.url)),
+);
 const wasm = new WebAssembly.Instance(module, { env: { proxy_log: () => 0 } }).exports as unknown as Exports;
 wasm._initialize();
 
@@ -56,15 +58,35 @@ describe("answers", () => {
       'event: message_start\ndata: {"type":"message_start","message":{"usage":{"input_tokens":25,"cache_read_input_tokens":10,"output_tokens":1}}}\n\nevent: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":15}}\n\n',
       [25, 15, 10, -1],
     ],
-    ["responses API", '{"object":"response","usage":{"input_tokens":3,"input_tokens_details":{"cached_tokens":1},"output_tokens":4}}', [3, 4, 1, -1]],
+    [
+      "responses API",
+      '{"object":"response","usage":{"input_tokens":3,"input_tokens_details":{"cached_tokens":1},"output_tokens":4}}',
+      [3, 4, 1, -1],
+    ],
     ["none", '{"choices":[]}', [-1, -1, -1, -1]],
-    ["an answer that talks about usage", '{"content":"\\"usage\\":{\\"prompt_tokens\\":99}","note":"usage"}', [-1, -1, -1, -1]],
+    [
+      "an answer that talks about usage",
+      '{"content":"\\"usage\\":{\\"prompt_tokens\\":99}","note":"usage"}',
+      [-1, -1, -1, -1],
+    ],
     ["usage as a value, then as a key", '{"object":"usage","usage":{"prompt_tokens":1}}', [1, -1, -1, -1]],
     ["a list is no usage object", '{"usage":[{"prompt_tokens":1}]}', [-1, -1, -1, -1]],
-    ["strings in it", '{"usage":{"tier":"a\\"}b","prompt_tokens":5,"x":true,"y":null,"completion_tokens":6}}', [5, 6, -1, -1]],
-    ["fractions and exponents do not run into the next key", '{"usage":{"time":1.5e3,"prompt_tokens":5}}', [5, -1, -1, -1]],
+    [
+      "strings in it",
+      '{"usage":{"tier":"a\\"}b","prompt_tokens":5,"x":true,"y":null,"completion_tokens":6}}',
+      [5, 6, -1, -1],
+    ],
+    [
+      "fractions and exponents do not run into the next key",
+      '{"usage":{"time":1.5e3,"prompt_tokens":5}}',
+      [5, -1, -1, -1],
+    ],
     ["quotes in a row", '"""""usage":{"prompt_tokens":5}', [5, -1, -1, -1]],
-    ["absurd numbers are cut, not wrapped", `{"usage":{"prompt_tokens":${"9".repeat(40)}}}`, [9999999999999, -1, -1, -1]],
+    [
+      "absurd numbers are cut, not wrapped",
+      `{"usage":{"prompt_tokens":${"9".repeat(40)}}}`,
+      [9999999999999, -1, -1, -1],
+    ],
   ];
   it.each(answers)("%s", (_name, answer, expected) => {
     expect(readEverySplit(answer)).toEqual(expected);
@@ -78,12 +100,18 @@ it("agrees with JSON.parse on any answer that holds a usage object", () => {
     fc.property(fc.string(), usage, fc.string({ unit: "binary" }), (before, counts, behind) => {
       const text = JSON.stringify({ before, nested: { usage: counts }, behind });
       const expected = (JSON.parse(text) as { nested: { usage: typeof counts } }).nested.usage;
-      expect(readEverySplit(text).slice(0, 2)).toEqual([expected.prompt_tokens ?? -1, expected.completion_tokens ?? -1]);
+      expect(readEverySplit(text).slice(0, 2)).toEqual([
+        expected.prompt_tokens ?? -1,
+        expected.completion_tokens ?? -1,
+      ]);
     }),
   );
 });
 
 it("takes any bytes", () => {
   const pieces = fc.constantFrom('"usage"', ":", "{", "}", '"', "\\", "1", "[", '"prompt_tokens"', ",", "\n", "\u0000");
-  fc.assert(fc.property(fc.array(pieces, { maxLength: 60 }), (parts) => void readEverySplit(parts.join(""))), { numRuns: 1000 });
+  fc.assert(
+    fc.property(fc.array(pieces, { maxLength: 60 }), (parts) => void readEverySplit(parts.join(""))),
+    { numRuns: 1000 },
+  );
 });

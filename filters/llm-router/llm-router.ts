@@ -95,9 +95,10 @@ export class LlmRouterRoot extends RootContext {
   onConfigure(size: i32): bool {
     const faults: string[] = [];
     const json = new Bytes();
-    const config = buffer.get(BufferType.PluginConfiguration, 0, size, json) == Status.Ok ? RouterConfig.parse(json, faults) : null;
+    const given = size > 0 && buffer.get(BufferType.PluginConfiguration, 0, size, json) == Status.Ok;
+    if (!given) faults.push("no configuration; at least models is needed");
+    const config = given ? RouterConfig.parse(json, faults) : null;
     if (config === null) {
-      if (faults.length == 0) faults.push("no configuration; at least models is needed");
       for (let i = 0; i < faults.length; i++) log.text(LogLevel.Error, "llm-router: " + faults[i]);
       return false;
     }
