@@ -1,0 +1,149 @@
+/**
+ * Building blocks for Envoy bootstraps in tests, benches and `npm start`: plain objects in the JSON form of Envoy's v3 API. Only what is used; what is
+ * missing goes in through the `hcm`, `listener` and `cluster` overrides, or by editing the object.
+ * https://www.envoyproxy.io/docs/envoy/latest/api-v3/api
+ */
+import { envoyType, type Json, type JsonObject } from "./json.ts";
+
+/** `127.0.0.1:PORT` or a bare port. */
+export type Target = number | string;
+
+export interface RouteSpec {
+  /** Cluster that serves it. */
+  readonly cluster: string;
+  /** Path prefix; default "/". */
+  readonly prefix?: string;
+  /** Request headers that must have exactly these values. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Whole-request timeout, such as "15s"; default "0s", none. */
+  readonly timeout?: string;
+}
+
+export interface ListenerSpec {
+  readonly name: string;
+  readonly routes: readonly RouteSpec[];
+  /** Default 0: a free port, found with EnvoyProcess.listenerAddress(name). */
+  readonly port?: number;
+  /** Filters before the router, such as wasmFilter(...). */
+  readonly httpFilters?: readonly JsonObject[];
+  /** per_connection_buffer_limit_bytes: a filter that buffers bodies needs at least its body limit. Default: Envoy's 1 MiB. */
+  readonly bufferLimitBytes?: number;
+  /** Default "AUTO": HTTP/1.1 and HTTP/2 with prior knowledge on one port. */
+  readonly codec?: "AUTO" | "HTTP1" | "HTTP2";
+  /** Further fields of the HttpConnectionManager. */
+  readonly hcm?: JsonObject;
+}
+
+export interface ClusterSpec {
+  readonly name: string;
+  readonly targets: readonly Target[];
+  /** Speak HTTP/2 (prior knowledge) upstream. */
+  readonly http2?: boolean;
+  /** Further fields of the Cluster. */
+  readonly cluster?: JsonObject;
+}
+
+export interface StaticBootstrap {
+  readonly listeners: readonly JsonObject[];
+  readonly clusters: readonly JsonObject[];
+  readonly node?: { readonly id: string; readonly cluster: string };
+}
+
+export interface AdsBootstrap {
+  /** `host:port` of the xDS server. */
+  readonly xdsAddress: string;
+  readonly nodeId: string;
+  /** Service cluster that Envoy reports for its node. */
+  readonly cluster: string;
+  /** Default 0: a free port. */
+  readonly adminPort?: number;
+  /** State of the world (default) or incremental. */
+  readonly protocol?: "sotw" | "delta";
+}
+
+export function socketAddress(target: Target): JsonObject {
+  const text = typeof target === "number" ? `127.0.0.1:${target}` : target;
+  const colon = text.lastIndexOf(":");
+  const address = text.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
+  return { socket_address: { address, port_value: Number(text.slice(colon + 1)) } };
+}
+
+const admin = (port = 0): JsonObject => ({ address: socketAddress(port) });
+
+export function staticBootstrap({ listeners, clusters, node }: StaticBootstrap): JsonObject {
+  return {
+    ...(node === undefined ? {} : { node: { ...node } }),
+    admin: admin(),
+    static_resources: { listeners: [...listeners], clusters: [...clusters] },
+  };
+}
+
+export function adsBootstrap(options: AdsBootstrap): JsonObject {
+  const { xdsAddress, nodeId, cluster: serviceCluster, adminPort, protocol = "sotw" } = options;
+  const ads = { ads: {}, resource_api_version: "V3" };
+  return {
+    node: { id: nodeId, cluster: serviceCluster },
+    admin: admin(adminPort),
+    dynamic_resources: {
+      ads_config: {
+        api_type: protocol === "sotw" ? "GRPC" : "DELTA_GRPC",
+        transport_api_version: "V3",
+        grpc_services: [{ envoy_grpc: { cluster_name: "xds" } }],
+        set_node_on_first_message_only: true,
+      },
+      cds_config: ads,
+      lds_config: ads,
+    },
+    static_resources: { clusters: [cluster({ name: "xds", targets: [xdsAddress], http2: true })] },
+  };
+}
+
+export function httpListener(spec: ListenerSpec): JsonObject {
+  const { name, routes, port = 0, httpFilters = [], bufferLimitBytes, codec = "AUTO", hcm = {} } = spec;
+  const router = {
+    name: "envoy.filters.http.router",
+    typed_config: { "@type": envoyType("extensions.filters.http.router.v3.Router") },
+  };
+  const manager: JsonObject = {
+    "@type": envoyType("extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
+    stat_prefix: name,
+    codec_type: codec,
+    route_config: { name, virtual_hosts: [{ name: "all", domains: ["*"], routes: routes.map(route) }] },
+    http_filters: [...httpFilters, router],
+    ...hcm,
+  };
+  return {
+    name,
+    address: socketAddress(port),
+    ...(bufferLimitBytes === undefined ? {} : { per_connection_buffer_limit_bytes: bufferLimitBytes }),
+    filter_chains: [{ filters: [{ name: "envoy.filters.network.http_connection_manager", typed_config: manager }] }],
+  };
+}
+
+function route({ cluster: name, prefix = "/", headers = {}, timeout = "0s" }: RouteSpec): Json {
+  const matchers = Object.entries(headers).map(([header, exact]) => ({ name: header, string_match: { exact } }));
+  return {
+    match: { prefix, ...(matchers.length > 0 ? { headers: matchers } : {}) },
+    route: { cluster: name, timeout },
+  };
+}
+
+export function cluster({ name, targets, http2 = false, cluster: further = {} }: ClusterSpec): JsonObject {
+  const protocol = {
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+      "@type": envoyType("extensions.upstreams.http.v3.HttpProtocolOptions"),
+      explicit_http_config: { http2_protocol_options: {} },
+    },
+  };
+  return {
+    name,
+    type: "STATIC",
+    connect_timeout: "1s",
+    load_assignment: {
+      cluster_name: name,
+      endpoints: [{ lb_endpoints: targets.map((target) => ({ endpoint: { address: socketAddress(target) } })) }],
+    },
+    ...(http2 ? { typed_extension_protocol_options: protocol } : {}),
+    ...further,
+  };
+}
