@@ -6,9 +6,7 @@
  * Copying the whole body into the VM would be simpler and would hold a 10 MiB body there for ever, because Wasm memory never shrinks.
  */
 import { buffer, BufferType, Bytes, ByteWriter, scratch, Status } from "../sdk";
-
-/** Bytes looked at or moved at a time; two fit the scratch arena. */
-export const WINDOW: i32 = 64 * 1024;
+import { WINDOW } from "./body-scan";
 
 const piece = new ByteWriter();
 const view = new Bytes();

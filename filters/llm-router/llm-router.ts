@@ -11,7 +11,7 @@
  *
  * Envoy picks the route again because request headers changed.
  */
-import { JsonField, JsonKind, JsonScanner, ScanStatus } from "../lib/json-scanner";
+import { JsonKind } from "../lib/json-scanner";
 import { UsageReader } from "../lib/usage-reader";
 import {
   buffer,
@@ -36,8 +36,9 @@ import {
   StreamType,
   time,
 } from "../sdk";
-import { replaceInBody, WINDOW } from "./body-edit";
+import { replaceInBody } from "./body-edit";
 import { Body, BodyGuard } from "./body-guard";
+import { BodyStatus, firstMember, isEmpty, model, scanBody, WINDOW, window } from "./body-scan";
 import { Fallback, RouterConfig } from "./config";
 import { ModelRule } from "./model-table";
 import {
@@ -67,18 +68,13 @@ const RESERVED_PREFIX = Bytes.literal("x-llm-");
 const DESTINATION = Bytes.literal("x-gateway-destination-endpoint");
 const MODEL_HEADER = Bytes.literal("x-llm-model");
 const MESSAGES = Bytes.literal("/messages");
-const MODEL_KEY = Bytes.literal("model");
 
 const pairs = new HeaderPairs();
 const path = new Bytes();
-const window = new Bytes();
+const chunk = new Bytes();
 const modelName = new Bytes();
 const nothing = new Bytes();
 const text = new ByteWriter();
-
-/** One scanner for all streams: a body is scanned from its first to its last byte within one callback. */
-const scanner = new JsonScanner();
-const model: JsonField = scanner.want(MODEL_KEY.ptr, MODEL_KEY.len);
 
 export class LlmRouterRoot extends RootContext {
   config: RouterConfig = new RouterConfig();
@@ -168,7 +164,7 @@ export class LlmRouter extends HttpContext {
   private hasContentLength: bool = false;
   /** Bytes of the body held by Envoy. */
   private buffered: i32 = 0;
-  /** The body was read and is a JSON object; `scanner` and `model` then describe it until this callback returns. */
+  /** The body was read and is a JSON object; `model` then describes it until this callback returns. */
   private parsed: bool = false;
   private readonly usage: UsageReader = new UsageReader();
 
@@ -255,8 +251,8 @@ export class LlmRouter extends HttpContext {
     if (this.phase != Phase.Routed) return FilterDataStatus.Continue;
     for (let at = 0; at < size; at += WINDOW) {
       const mark = scratch.mark();
-      if (buffer.get(BufferType.HttpResponseBody, at, WINDOW, window) != Status.Ok) break;
-      this.usage.feed(window.ptr, window.len);
+      if (buffer.get(BufferType.HttpResponseBody, at, WINDOW, chunk) != Status.Ok) break;
+      this.usage.feed(chunk.ptr, chunk.len);
       scratch.rewind(mark);
     }
     return FilterDataStatus.Continue;
@@ -290,8 +286,9 @@ export class LlmRouter extends HttpContext {
   /** The body is complete: reads it and routes the request. False when it was answered instead. */
   private decide(): bool {
     const config = this.root.config;
-    this.parsed = scanBody(this.buffered) == ScanStatus.Complete;
-    if (model.count > 1) return this.refuse(ambiguousModel, nothing);
+    const body = scanBody(this.buffered);
+    this.parsed = body == BodyStatus.Object;
+    if (body == BodyStatus.Ambiguous) return this.refuse(ambiguousModel, nothing);
     if (!this.parsed) return this.fallBack(config.onMalformedBody, invalidJson, nothing);
     if (model.kind != JsonKind.String || model.length == 0) return this.fallBack(config.onMissingModel, modelRequired, nothing);
     modelName.set(model.value, model.length);
@@ -326,9 +323,9 @@ export class LlmRouter extends HttpContext {
     let end = <i32>model.end;
     text.reset();
     if (model.count == 0) {
-      start = end = <i32>scanner.firstMember;
+      start = end = firstMember();
       text.text('"model":').bytes(rule.upstreamToken);
-      if (!scanner.empty) text.byte(0x2c);
+      if (!isEmpty()) text.byte(0x2c);
     } else {
       modelName.set(model.value, model.length);
       if (model.kind == JsonKind.String && modelName.equals(rule.upstreamModel)) return true;
@@ -344,27 +341,6 @@ export class LlmRouter extends HttpContext {
     }
     return true;
   }
-}
-
-/** Reads `size` buffered bytes once, a window at a time, into `model`. `Complete` when they are one JSON object. */
-function scanBody(size: i32): ScanStatus {
-  scanner.reset();
-  const mark = scratch.mark();
-  let status: ScanStatus = ScanStatus.NeedMore;
-  for (let at = 0; at < size; at += WINDOW) {
-    const length = min(WINDOW, size - at);
-    scratch.rewind(mark);
-    if (buffer.get(BufferType.HttpRequestBody, at, length, window) != Status.Ok || window.len != length) return ScanStatus.Invalid;
-    status = scanner.feed(window.ptr, length);
-    while (status == ScanStatus.Found) {
-      // A second `model` further on makes the request ambiguous, so the scan goes to the end.
-      scanner.resume();
-      const done = <i32>scanner.consumed - at;
-      status = scanner.feed(window.ptr + <usize>done, length - done);
-    }
-    if (status == ScanStatus.Invalid || status == ScanStatus.Limit) return status;
-  }
-  return status;
 }
 
 /** True for names that are whole, well-formed and may stand in a header value. */

@@ -42,14 +42,6 @@ export function proxy_on_configure(id: u32, size: i32): i32 {
   return ok ? 1 : 0;
 }
 
-export function proxy_on_done(id: u32): i32 {
-  scratch.enter();
-  const context = dispatcher.any(id);
-  const ok = context === null || context.onDone();
-  scratch.leave();
-  return ok ? 1 : 0;
-}
-
 export function proxy_on_delete(id: u32): void {
   scratch.enter();
   dispatcher.remove(id);

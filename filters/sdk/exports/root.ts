@@ -1,4 +1,4 @@
-/** Callbacks of root contexts: ticks, queues, callouts, foreign functions. Export the ones the filter uses. */
+/** Callbacks of any context beside streams: ticks, queues, callouts, foreign functions, a postponed end. Export the ones the filter overrides, by name. */
 import { Status } from "../abi";
 import { callouts } from "../callouts";
 import { Context, ContextKind } from "../context";
@@ -25,7 +25,8 @@ export function proxy_on_queue_ready(id: u32, queueId: u32): void {
 
 /** The context that started a callout, made the effective one; null when it has ended meanwhile. */
 function waiter(contextId: u32): Context | null {
-  const context = contextId == 0 ? null : dispatcher.any(contextId);
+  if (contextId == 0) return null;
+  const context = dispatcher.any(contextId);
   if (context === null) return null;
   if (context.kind != ContextKind.Root && stream.setEffectiveContext(contextId) != Status.Ok) return null;
   return context;
@@ -72,4 +73,13 @@ export function proxy_on_foreign_function(id: u32, functionId: u32, size: i32): 
   const context = dispatcher.any(id);
   if (context !== null) context.onForeignFunction(functionId, size);
   scratch.leave();
+}
+
+/** Without this export the host takes every end at once. */
+export function proxy_on_done(id: u32): i32 {
+  scratch.enter();
+  const context = dispatcher.any(id);
+  const ok = context === null || context.onDone();
+  scratch.leave();
+  return ok ? 1 : 0;
 }
