@@ -1,0 +1,11 @@
+/** All arms, in the order of the tables; `bare` first, because everything is compared with it. */
+import { aiProtocolManager } from "./ai-protocol-manager.ts";
+import type { Arm } from "./arm.ts";
+import { bare } from "./bare.ts";
+import { extProc } from "./ext-proc.ts";
+import { jsonToMetadata } from "./json-to-metadata.ts";
+import { lua } from "./lua.ts";
+import { goFilter, llmRouter } from "./wasm.ts";
+
+export const arms: readonly Arm[] = [bare, llmRouter, goFilter, lua, aiProtocolManager, jsonToMetadata, extProc];
+export type { Arm, Surroundings, UsageSource } from "./arm.ts";

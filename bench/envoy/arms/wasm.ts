@@ -1,0 +1,51 @@
+/** The two Proxy-Wasm arms: our filter, and the same job in Go. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { wasmFilter } from "../../../envoy/harness/index.ts";
+import { models, routeHeader } from "../loads.ts";
+import type { Arm, Surroundings } from "./arm.ts";
+
+const modelList = models.map(({ model, route }) => ({ model, route }));
+
+const routerFile = ({ root }: Surroundings): string => join(root, "build/filters/llm-router.wasm");
+
+export const llmRouter: Arm = {
+  name: "llm-router",
+  does: "tokenmesh (AssemblyScript, Proxy-Wasm): holds the request, finds `model`, sets the route header and x-llm-model, strips reserved headers; counts usage in three counters (cached tokens too)",
+  routes: true,
+  usage: {
+    kind: "counters",
+    prompt: "wasmcustom.tokenmesh_llm_router_input_tokens",
+    completion: "wasmcustom.tokenmesh_llm_router_output_tokens",
+  },
+  httpFilters: (around) => [
+    wasmFilter({
+      name: "llm-router",
+      file: routerFile(around),
+      vmId: "bench",
+      configuration: { paths: ["/chat/completions"], routeHeader, models: modelList },
+    }),
+  ],
+  missing: (around) =>
+    existsSync(routerFile(around)) ? undefined : "build/filters/llm-router.wasm is not built: npm run build:filters",
+};
+
+export const goFilter: Arm = {
+  name: "go",
+  does: "Proxy-Wasm filter in Go (proxy-wasm-go-sdk, gjson): holds the request, finds `model` and reads no further, sets the route header; counts usage in two counters",
+  routes: true,
+  usage: {
+    kind: "counters",
+    prompt: "wasmcustom.bench_prompt_tokens",
+    completion: "wasmcustom.bench_completion_tokens",
+  },
+  httpFilters: ({ root }) => [
+    wasmFilter({
+      name: "go",
+      rootId: "",
+      file: join(root, "build/bench/bin/go-filter.wasm"),
+      vmId: "bench",
+      configuration: { models: modelList },
+    }),
+  ],
+};

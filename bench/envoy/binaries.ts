@@ -1,0 +1,38 @@
+/** Builds the Go programs of the benchmark into build/bench/bin. Go's own build cache decides what is stale. */
+import { spawnSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+
+/** Throws with the compiler's output and, without Go, with a remedy. */
+export function buildBinaries(root: string): void {
+  const bin = join(root, "build/bench/bin");
+  mkdirSync(bin, { recursive: true });
+  for (const name of ["load", "upstream", "ext_proc"]) goBuild(root, ["-o", join(bin, name), `./${name}`], {});
+  const wasm = ["-buildmode=c-shared", "-o", join(bin, "go-filter.wasm"), "./go_filter"];
+  goBuild(root, wasm, { GOOS: "wasip1", GOARCH: "wasm" });
+}
+
+function goBuild(root: string, args: readonly string[], target: Readonly<Record<string, string>>): void {
+  const cwd = join(root, "bench/envoy");
+  const { error, status, stderr } = spawnSync("go", ["build", "-trimpath", "-buildvcs=false", ...args], {
+    cwd,
+    env: { ...process.env, ...target },
+    encoding: "utf8",
+  });
+  if (error) throw new Error(`the benchmark needs Go 1.26 or newer on PATH: ${error.message}`);
+  if (status !== 0) throw new Error(`go build ${args.join(" ")} failed in bench/envoy:\n${stderr}`);
+}
+
+/** Brings build/filters/llm-router.wasm up to date: a stale module must not be measured. */
+export function buildRouter(root: string): void {
+  const { error, status } = spawnSync(process.execPath, ["scripts/build-filters.mjs", "llm-router"], {
+    cwd: root,
+    // Standard output belongs to the results.
+    stdio: ["ignore", 2, 2],
+  });
+  if (error) throw error;
+  if (status !== 0) throw new Error("build/filters/llm-router.wasm cannot be built");
+}
+
+/** Such as "go1.26.8". */
+export const goVersion = (): string => spawnSync("go", ["env", "GOVERSION"], { encoding: "utf8" }).stdout.trim();

@@ -1,0 +1,156 @@
+// A closed-loop load generator: a fixed number of requests over a fixed number of keep-alive connections, two request bodies
+// in turn. Every answer is checked: status 200, the upstream that the model of its body must reach, the whole body there.
+//
+//	load -address 127.0.0.1:PORT -requests N -connections C -request FILE=UPSTREAM -request FILE=UPSTREAM -events 200
+//
+// prints one JSON object: requests, failures, firstFailure, seconds, framesPerAnswer.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// requestTimeout ends a request that hangs: a filter that never releases it must fail the run, not stop it.
+const requestTimeout = 30 * time.Second
+
+type request struct {
+	bytes    []byte
+	upstream string
+}
+
+type requests []request
+
+func (r *requests) String() string { return fmt.Sprint(len(*r)) }
+
+func (r *requests) Set(value string) error {
+	file, upstream, found := strings.Cut(value, "=")
+	if !found {
+		return fmt.Errorf("want FILE=UPSTREAM, got %q", value)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	*r = append(*r, request{bytes: content, upstream: upstream})
+	return nil
+}
+
+type load struct {
+	address  string
+	requests requests
+	total    int64
+	events   int
+	next     atomic.Int64
+	frames   atomic.Int64
+	failures atomic.Int64
+	first    atomic.Pointer[string]
+}
+
+func (l *load) fail(err error) {
+	l.failures.Add(1)
+	text := err.Error()
+	l.first.CompareAndSwap(nil, &text)
+}
+
+func (l *load) check(want request, got answer) error {
+	if got.status != 200 || got.upstream != want.upstream {
+		return fmt.Errorf("status %d from upstream %q, want 200 from %q: %.200q", got.status, got.upstream, want.upstream, got.body)
+	}
+	if l.events == 0 {
+		if !bytes.HasSuffix(got.body, []byte("}")) {
+			return fmt.Errorf("answer is cut: %.200q", got.body)
+		}
+		return nil
+	}
+	if events := bytes.Count(got.body, []byte("\n\n")); events != l.events || !bytes.HasSuffix(got.body, []byte("data: [DONE]\n\n")) {
+		return fmt.Errorf("answer has %d events, want %d and [DONE]", events, l.events)
+	}
+	return nil
+}
+
+func (l *load) connection() {
+	var conn net.Conn
+	var in reader
+	defer func() {
+		if conn != nil {
+			_ = conn.Close()
+		}
+	}()
+	for {
+		number := l.next.Add(1) - 1
+		if number >= l.total {
+			return
+		}
+		if conn == nil {
+			var err error
+			if conn, err = net.DialTimeout("tcp", l.address, requestTimeout); err != nil {
+				l.fail(err)
+				conn = nil
+				continue
+			}
+			in = reader{in: bufio.NewReaderSize(conn, 64<<10)}
+		}
+		want := l.requests[number%int64(len(l.requests))]
+		got, err := exchange(conn, &in, want)
+		if err == nil {
+			l.frames.Add(int64(got.frames))
+			err = l.check(want, got)
+		} else {
+			_ = conn.Close()
+			conn = nil
+		}
+		if err != nil {
+			l.fail(err)
+		}
+	}
+}
+
+func exchange(conn net.Conn, in *reader, want request) (answer, error) {
+	if err := conn.SetDeadline(time.Now().Add(requestTimeout)); err != nil {
+		return answer{}, err
+	}
+	if _, err := conn.Write(want.bytes); err != nil {
+		return answer{}, err
+	}
+	return in.read()
+}
+
+func main() {
+	var l load
+	flag.StringVar(&l.address, "address", "", "host:port")
+	flag.Int64Var(&l.total, "requests", 1, "how many requests in all")
+	connections := flag.Int("connections", 1, "how many keep-alive connections")
+	flag.IntVar(&l.events, "events", 0, "number of events that an answer must have; 0: a JSON answer")
+	flag.Var(&l.requests, "request", "FILE=UPSTREAM: a whole HTTP/1.1 request and the upstream it must reach; may repeat")
+	flag.Parse()
+	if len(l.requests) == 0 {
+		log.Fatal("no -request")
+	}
+	started := time.Now()
+	var group sync.WaitGroup
+	for range *connections {
+		group.Go(l.connection)
+	}
+	group.Wait()
+	result := map[string]any{
+		"requests":        l.total,
+		"failures":        l.failures.Load(),
+		"firstFailure":    l.first.Load(),
+		"seconds":         time.Since(started).Seconds(),
+		"framesPerAnswer": float64(l.frames.Load()) / float64(l.total),
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(result); err != nil {
+		log.Fatal(err)
+	}
+}
