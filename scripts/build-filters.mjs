@@ -4,7 +4,6 @@
 //   test/lib/exports/<name>.ts     -> build/test-wasm/lib-<name>.wasm   (filters/lib for its tests on Node; no Proxy-Wasm module, so no gate)
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import asc from "assemblyscript/asc";
 import { isFresh, markBuilt, root } from "./lib/stamp.mjs";
 import { inspect, violations } from "./lib/wasm-gate.mjs";
 
@@ -37,17 +36,32 @@ for (const entry of fixtures("test")) {
 }
 for (const file of readdirSync("test/lib/exports")) {
   const name = `lib-${file.slice(0, -3)}`;
-  modules.push({ name, entry: `test/lib/exports/${file}`, out: `build/test-wasm/${name}.wasm`, inputs: [`test/lib/exports/${file}`], gate: false });
+  modules.push({
+    name,
+    entry: `test/lib/exports/${file}`,
+    out: `build/test-wasm/${name}.wasm`,
+    inputs: [`test/lib/exports/${file}`],
+    gate: false,
+  });
 }
 
-const shared = ["filters/sdk", "filters/lib", "filters/state", "asconfig.json", "package-lock.json", "scripts/lib/wasm-gate.mjs"];
+const shared = [
+  "filters/sdk",
+  "filters/lib",
+  "filters/state",
+  "asconfig.json",
+  "package-lock.json",
+  "scripts/lib/wasm-gate.mjs",
+];
 mkdirSync("build/filters", { recursive: true });
 mkdirSync("build/test-wasm", { recursive: true });
 let failed = false;
+let asc; // loaded when something is to be compiled: importing it takes longer than all checks together
 for (const { name, entry, out, inputs, gate = true } of modules) {
   if (only.length > 0 && !only.includes(name)) continue;
   const all = [...shared, ...inputs];
   if (!force && existsSync(out) && isFresh(`wasm-${name}`, all)) continue;
+  asc ??= (await import("assemblyscript/asc")).default;
   const { error, stderr } = await asc.main([entry, "--config", "asconfig.json", "--outFile", out]);
   if (error) {
     console.error(`build: ${entry}: ${error.message}\n${stderr.toString()}`);

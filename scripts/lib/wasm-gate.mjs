@@ -139,7 +139,22 @@ export const maxModuleBytes = 256 * 1024;
 export const maxMemoryPages = 16_384;
 
 const kinds = ["func", "table", "memory", "global", "tag"];
-const sectionNames = ["custom", "type", "import", "function", "table", "memory", "global", "export", "start", "element", "code", "data", "datacount", "tag"];
+const sectionNames = [
+  "custom",
+  "type",
+  "import",
+  "function",
+  "table",
+  "memory",
+  "global",
+  "export",
+  "start",
+  "element",
+  "code",
+  "data",
+  "datacount",
+  "tag",
+];
 
 /** A cursor over the bytes that names the offset when the module is cut short or malformed. */
 function reader(bytes, start, end) {
@@ -230,12 +245,19 @@ export function inspect(buffer) {
     if (id === 7) exports = body.list(() => ({ name: body.name(), kind: kinds[body.byte()], index: body.u32() }));
     if (id === 8) hasStart = true;
   }
-  const named = ({ params, results }) => ({ params: params.map((type) => typeNames[type] ?? type), results: results.map((type) => typeNames[type] ?? type) });
+  const named = ({ params, results }) => ({
+    params: params.map((type) => typeNames[type] ?? type),
+    results: results.map((type) => typeNames[type] ?? type),
+  });
   const all = [...imports.filter(({ kind }) => kind === "func"), ...functions];
   return {
     size: bytes.length,
     imports: imports.map((entry) => (entry.params ? { ...entry, ...named(entry) } : entry)),
-    exports: exports.map(({ name, kind, index }) => ({ name, kind, ...(kind === "func" && all[index] ? named(all[index]) : {}) })),
+    exports: exports.map(({ name, kind, index }) => ({
+      name,
+      kind,
+      ...(kind === "func" && all[index] ? named(all[index]) : {}),
+    })),
     sections,
     hasStart,
     customSections,
@@ -254,7 +276,8 @@ function importFaults({ module, name, kind, ...type }) {
   if (kind !== "func") return [`import ${module}.${name} is a ${kind}: Envoy serves functions only`];
   const table = module === "env" ? hostFunctions : wasiModules.includes(module) ? wasiFunctions : undefined;
   const want = table?.get(name);
-  if (want === undefined) return [`import ${module}.${name} is not served by Envoy (ABI 0.2.1): the module would not load`];
+  if (want === undefined)
+    return [`import ${module}.${name} is not served by Envoy (ABI 0.2.1): the module would not load`];
   return typed(want) === shown(type) ? [] : [`import ${module}.${name} is ${shown(type)}, Envoy serves ${typed(want)}`];
 }
 
@@ -263,7 +286,9 @@ function exportFaults({ name, kind, ...type }) {
   if (name.startsWith("proxy_abi_version_")) return [];
   const want = moduleCallbacks.get(name);
   if (want === undefined) {
-    return /^(proxy|envoy)_/.test(name) ? [`export ${name} is no callback of ABI 0.2.1, Envoy would never call it: check the spelling`] : [];
+    return /^(proxy|envoy)_/.test(name)
+      ? [`export ${name} is no callback of ABI 0.2.1, Envoy would never call it: check the spelling`]
+      : [];
   }
   if (kind !== "func") return [`export ${name} is a ${kind}, Envoy wants a function`];
   return typed(want) === shown(type) ? [] : [`export ${name} is ${shown(type)}, Envoy wants ${typed(want)}`];
@@ -279,11 +304,16 @@ export function violations(report) {
   } else if (exported.get(abiMarker)?.kind !== "func") {
     faults.push(`export ${abiMarker} must be a function`);
   }
-  for (const name of ["proxy_on_memory_allocate", "_initialize"]) if (!exported.has(name)) faults.push(`export ${name} is missing`);
-  if (report.hasStart) faults.push("the module has a start section: Envoy crashes when it calls the host (build with --exportStart _initialize)");
+  for (const name of ["proxy_on_memory_allocate", "_initialize"])
+    if (!exported.has(name)) faults.push(`export ${name} is missing`);
+  if (report.hasStart)
+    faults.push(
+      "the module has a start section: Envoy crashes when it calls the host (build with --exportStart _initialize)",
+    );
   if (exported.get("memory")?.kind !== "memory") faults.push("export memory is missing");
   if (report.memory?.max === undefined) faults.push("the memory has no maximum (build with --maximumMemory)");
-  else if (report.memory.max > maxMemoryPages) faults.push(`the memory may grow to ${report.memory.max} pages, Envoy gives ${maxMemoryPages}`);
+  else if (report.memory.max > maxMemoryPages)
+    faults.push(`the memory may grow to ${report.memory.max} pages, Envoy gives ${maxMemoryPages}`);
   if (report.size > maxModuleBytes) faults.push(`the module has ${report.size} bytes, the limit is ${maxModuleBytes}`);
   return faults;
 }
