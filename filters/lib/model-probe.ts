@@ -6,7 +6,7 @@
  * `\"model\"`, whose closing quote follows a backslash, so it is no candidate.
  *
  * Why not scan: a quote or backslash comes every twenty bytes in real prompts, and each one is a branch that no processor predicts.
- * This loop compares four shifted blocks and branches only on a candidate. Measured: a quarter of the scanner's time on 1 MB.
+ * This loop compares shifted blocks and branches only on a suspect. Measured: a quarter of the scanner's time on 1 MB.
  */
 
 /** Bytes a candidate may reach beyond its first; windows must overlap by this much. */
@@ -20,31 +20,34 @@ const ESCAPE: u32 = 0x3030755c;
 
 /** First address in [at, last) where a candidate begins, or `last`. Reads up to `CANDIDATE_REACH` bytes behind `last`, which must be readable. */
 export function nextModelCandidate(at: usize, last: usize): usize {
-  const quote = i8x16.splat(0x22);
-  const backslash = i8x16.splat(0x5c);
-  const zero = i8x16.splat(0x30);
-  const six = i8x16.splat(0x36);
-  while (at + 16 <= last) {
-    const first = v128.load(at);
-    const hits = v128.or(
-      v128.and(i8x16.eq(first, quote), i8x16.eq(v128.load(at, 6), quote)),
-      v128.and(v128.and(i8x16.eq(first, backslash), i8x16.eq(v128.load(at, 2), zero)), i8x16.eq(v128.load(at, 4), six)),
-    );
-    if (v128.any_true(hits)) {
-      let bits = i8x16.bitmask(hits);
+  while (at + 32 <= last) {
+    const low = suspects(at);
+    const high = suspects(at + 16);
+    if (v128.any_true(v128.or(low, high))) {
+      let bits = <u32>i8x16.bitmask(low) | ((<u32>i8x16.bitmask(high)) << 16);
       while (bits != 0) {
         const hit = at + <usize>ctz(bits);
         if (isCandidate(hit)) return hit;
         bits &= bits - 1;
       }
     }
-    at += 16;
+    at += 32;
   }
   while (at < last) {
     if (isCandidate(at)) return at;
     at++;
   }
   return last;
+}
+
+/** Lanes where a quote has another one six bytes on, or a backslash a `6` four bytes on: few enough to look at one by one. */
+@inline
+function suspects(at: usize): v128 {
+  const first = v128.load(at);
+  return v128.or(
+    v128.and(i8x16.eq(first, i8x16.splat(0x22)), i8x16.eq(v128.load(at, 6), i8x16.splat(0x22))),
+    v128.and(i8x16.eq(first, i8x16.splat(0x5c)), i8x16.eq(v128.load(at, 4), i8x16.splat(0x36))),
+  );
 }
 
 /** True for `"model"` (told from an escape by its first byte) and for `\u006`. Reads seven bytes. */
