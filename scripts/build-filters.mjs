@@ -3,7 +3,7 @@
 //   test/**/wasm/<name>.ts         -> build/test-wasm/<name>.wasm   (fixtures of the tests)
 //   test/lib/exports/<name>.ts     -> build/test-wasm/lib-<name>.wasm   (filters/lib for its tests on Node; no Proxy-Wasm module, so no gate)
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { isFresh, markBuilt, root } from "./lib/stamp.mjs";
 import { inspect, violations } from "./lib/wasm-gate.mjs";
 
@@ -32,7 +32,7 @@ for (const name of readdirSync("filters")) {
 }
 for (const entry of fixtures("test")) {
   const name = entry.slice(entry.lastIndexOf("/") + 1, -3);
-  modules.push({ name, entry, out: `build/test-wasm/${name}.wasm`, inputs: [entry] });
+  modules.push({ name, entry, out: `build/test-wasm/${name}.wasm`, inputs: [entry, join(dirname(entry), "lib")] });
 }
 for (const file of readdirSync("test/lib/exports")) {
   const name = `lib-${file.slice(0, -3)}`;
