@@ -43,7 +43,7 @@ export abstract class Context {
     return status;
   }
 
-  /** `headerCount` is 0 when the call failed (connect error, timeout, reset). */
+  /** Envoy answers a refused connection with a 503 of its own and a time-out with a 504; `headerCount` 0 means a reset. */
   onHttpCallResponse(callId: u32, headerCount: i32, bodySize: i32, trailerCount: i32): void {}
 
   /** Starts a unary gRPC call; answer in `onGrpcReceive` or, when it failed, `onGrpcClose`. */
