@@ -1,0 +1,12 @@
+/** A model replica without a model: the OpenAI and Anthropic APIs, tokens paced by a small engine model, metrics under vLLM's names. */
+export { type Clock, ReplicaEngine, realClock, type TokenListener } from "./engine.ts";
+export { type Iteration, ReplicaModel, type SequenceSpec, type TokenEvent } from "./model.ts";
+export { blockChain, PrefixCache } from "./prefix-cache.ts";
+export {
+  type Replica,
+  type ReplicaOptions,
+  type ReplicaRequest,
+  type ReplicaStats,
+  startReplica,
+} from "./server.ts";
+export { type ReplicaTiming, speedUp, TIMING_PROFILES, type TimingProfile } from "./timing.ts";
