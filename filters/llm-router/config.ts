@@ -11,6 +11,12 @@ export const MAX_BODY: i32 = 64 * 1024 * 1024;
 const MAX_PATHS = 32;
 const MAX_MODELS = 1024;
 const MAX_NAME = 256;
+const MAX_HEADER = 64;
+
+/** Headers that begin so are ours: taken from every client. */
+export const RESERVED_PREFIX = Bytes.literal("x-llm-");
+/** Carries the model that the client asked for. */
+export const MODEL_HEADER = Bytes.literal("x-llm-model");
 
 /** What to do with a request that cannot be routed by its model: answer with an error, or use a rule. */
 @final
@@ -83,7 +89,9 @@ class ConfigReader {
     }
     for (let i = 0; i < node.values.length; i++) {
       const path = this.name("paths[" + i.toString() + "]", node.values[i]);
-      if (path.len > 0 && path.at(0) != 0x2f) this.faults.push("paths[" + i.toString() + "]: must begin with '/'");
+      if ((path.len > 0 && path.at(0) != 0x2f) || !isVisible(path)) {
+        this.faults.push("paths[" + i.toString() + "]: must begin with '/' and be visible ASCII");
+      }
       paths.push(path);
     }
     return paths;
@@ -100,7 +108,8 @@ class ConfigReader {
 
   private header(node: JsonNode): Bytes {
     const name = this.name("routeHeader", node);
-    let valid = name.startsWith(reservedPrefix);
+    let valid = name.startsWith(RESERVED_PREFIX) && name.len > RESERVED_PREFIX.len && name.len <= MAX_HEADER;
+    if (name.equals(MODEL_HEADER)) this.faults.push("routeHeader: x-llm-model carries the requested model; choose another name");
     for (let i = 0; i < name.len; i++) {
       const byte = name.at(i);
       valid = valid && (byte - 97 < 26 || byte - 48 < 10 || byte == 0x2d);
@@ -149,12 +158,7 @@ class ConfigReader {
       this.faults.push(path + ".route: missing");
     } else {
       route = this.name(path + ".route", routeNode);
-      for (let i = 0; i < route.len; i++) {
-        if (route.at(i) - 0x21 >= 0x5e) {
-          this.faults.push(path + ".route: must be visible ASCII, because it becomes a header value");
-          break;
-        }
-      }
+      if (!isVisible(route)) this.faults.push(path + ".route: must be visible ASCII, because it becomes a header value");
     }
     const rule = new ModelRule(pattern, route);
     for (let i = 0; i < node.names.length; i++) {
@@ -176,7 +180,11 @@ class ConfigReader {
   }
 }
 
-const reservedPrefix = Bytes.literal("x-llm-");
+
+function isVisible(text: Bytes): bool {
+  for (let i = 0; i < text.len; i++) if (text.at(i) - 0x21 >= 0x5e) return false;
+  return true;
+}
 
 function defaultPaths(): Bytes[] {
   return [

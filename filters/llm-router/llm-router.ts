@@ -39,7 +39,7 @@ import {
 import { replaceInBody } from "./body-edit";
 import { Body, BodyGuard } from "./body-guard";
 import { BodyStatus, firstMember, isEmpty, model, scanBody, WINDOW, window } from "./body-scan";
-import { Fallback, RouterConfig } from "./config";
+import { Fallback, MODEL_HEADER, RESERVED_PREFIX, RouterConfig } from "./config";
 import { ModelRule } from "./model-table";
 import {
   ambiguousModel,
@@ -64,9 +64,7 @@ const POST = Bytes.literal("POST");
 const CONTENT_LENGTH = Bytes.literal("content-length");
 const CONTENT_ENCODING = Bytes.literal("content-encoding");
 const IDENTITY = Bytes.literal("identity");
-const RESERVED_PREFIX = Bytes.literal("x-llm-");
 const DESTINATION = Bytes.literal("x-gateway-destination-endpoint");
-const MODEL_HEADER = Bytes.literal("x-llm-model");
 const MESSAGES = Bytes.literal("/messages");
 
 const pairs = new HeaderPairs();
