@@ -1,0 +1,240 @@
+/**
+ * The typed configuration: what the YAML kinds say, with defaults filled in and durations in milliseconds. Plain data; where a value stands in
+ * its file is known to `positionOf` in reader.ts.
+ */
+
+export interface Metadata {
+  readonly name: string;
+  readonly namespace: string;
+  readonly annotations: ReadonlyMap<string, string> | undefined;
+}
+
+/** `networking.istio.io` Gateway: where Envoy listens. */
+export interface Gateway {
+  readonly metadata: Metadata;
+  readonly servers: readonly GatewayServer[];
+}
+
+export interface GatewayServer {
+  readonly port: { readonly number: number; readonly name: string; readonly protocol: string };
+  /** Address to listen on. */
+  readonly bind: string;
+  /** Host names that are served: exact, `*.suffix` or `*`; a leading `namespace/` has been removed. */
+  readonly hosts: readonly string[];
+}
+
+export type Resolution = "STATIC" | "DNS" | "DNS_ROUND_ROBIN";
+
+/** `networking.istio.io` ServiceEntry: hosts and their endpoints. */
+export interface ServiceEntry {
+  readonly metadata: Metadata;
+  readonly hosts: readonly string[];
+  readonly ports: readonly ServicePort[];
+  readonly resolution: Resolution;
+  readonly endpoints: readonly Endpoint[];
+}
+
+export type AppProtocol = "HTTP" | "HTTP2" | "GRPC";
+
+export interface ServicePort {
+  readonly number: number;
+  readonly name: string;
+  readonly protocol: AppProtocol;
+  /** Port of the endpoints when they do not name their own. */
+  readonly targetPort: number | undefined;
+}
+
+export interface Endpoint {
+  /** IP address or `unix:///path` (STATIC), or a host name (DNS). */
+  readonly address: string;
+  /** Port by port name of the service. */
+  readonly ports: ReadonlyMap<string, number>;
+  readonly labels: ReadonlyMap<string, string>;
+  readonly weight: number;
+  readonly locality: Locality | undefined;
+}
+
+export interface Locality {
+  readonly region: string;
+  readonly zone: string;
+  readonly subZone: string;
+}
+
+/** `networking.istio.io` VirtualService: which request goes where. */
+export interface VirtualService {
+  readonly metadata: Metadata;
+  readonly hosts: readonly string[];
+  /** `[namespace/]name` of Gateways; undefined for every Gateway of the namespace. */
+  readonly gateways: readonly string[] | undefined;
+  readonly http: readonly HttpRoute[];
+}
+
+export interface HttpRoute {
+  readonly name: string | undefined;
+  /** One of them must match; an empty list matches everything. */
+  readonly match: readonly HttpMatch[];
+  readonly route: readonly RouteDestination[];
+  readonly redirect: Redirect | undefined;
+  readonly directResponse: DirectResponse | undefined;
+  readonly rewrite: Rewrite | undefined;
+  /** Milliseconds; 0 is no limit. */
+  readonly timeout: number | undefined;
+  readonly retries: Retries | undefined;
+  readonly headers: HeaderOperations | undefined;
+}
+
+export type StringMatch =
+  | { readonly kind: "exact" | "prefix" | "regex"; readonly value: string }
+  /** The header is there, with any value. */
+  | { readonly kind: "present" };
+
+export interface HttpMatch {
+  readonly name: string | undefined;
+  readonly uri: StringMatch | undefined;
+  readonly ignoreUriCase: boolean;
+  readonly method: StringMatch | undefined;
+  readonly authority: StringMatch | undefined;
+  readonly headers: ReadonlyMap<string, StringMatch>;
+  readonly withoutHeaders: ReadonlyMap<string, StringMatch>;
+  readonly queryParams: ReadonlyMap<string, StringMatch>;
+}
+
+export interface RouteDestination {
+  readonly destination: Destination;
+  readonly weight: number | undefined;
+  readonly headers: HeaderOperations | undefined;
+}
+
+export interface Destination {
+  readonly host: string;
+  readonly subset: string | undefined;
+  readonly port: { readonly number: number } | undefined;
+}
+
+export interface Redirect {
+  readonly uri: string | undefined;
+  readonly authority: string | undefined;
+  readonly port: number | undefined;
+  readonly scheme: string | undefined;
+  readonly redirectCode: number;
+}
+
+export interface DirectResponse {
+  readonly status: number;
+  readonly body: { readonly string: string | undefined } | undefined;
+}
+
+export interface Rewrite {
+  readonly uri: string | undefined;
+  readonly authority: string | undefined;
+}
+
+export interface Retries {
+  readonly attempts: number;
+  /** Milliseconds. */
+  readonly perTryTimeout: number | undefined;
+  readonly retryOn: string | undefined;
+}
+
+export interface HeaderOperations {
+  readonly request: HeaderChanges | undefined;
+  readonly response: HeaderChanges | undefined;
+}
+
+export interface HeaderChanges {
+  readonly set: ReadonlyMap<string, string>;
+  readonly add: ReadonlyMap<string, string>;
+  readonly remove: readonly string[];
+}
+
+/** `networking.istio.io` DestinationRule: how to reach a host, and its subsets. */
+export interface DestinationRule {
+  readonly metadata: Metadata;
+  readonly host: string;
+  readonly trafficPolicy: TrafficPolicy | undefined;
+  readonly subsets: readonly Subset[];
+}
+
+export interface Subset {
+  readonly name: string;
+  readonly labels: ReadonlyMap<string, string>;
+  readonly trafficPolicy: TrafficPolicy | undefined;
+}
+
+export interface TrafficPolicy {
+  readonly loadBalancer: LoadBalancer | undefined;
+  readonly connectionPool: ConnectionPool | undefined;
+  readonly outlierDetection: OutlierDetection | undefined;
+  /** For routes to this host that have none of their own. */
+  readonly retries: Retries | undefined;
+}
+
+export type LoadBalancerName = "ROUND_ROBIN" | "RANDOM" | "LEAST_REQUEST" | "LEAST_CONN" | "UNSPECIFIED";
+
+export interface LoadBalancer {
+  readonly simple: LoadBalancerName;
+}
+
+export interface ConnectionPool {
+  readonly tcp:
+    | { readonly maxConnections: number | undefined; readonly connectTimeout: number | undefined }
+    | undefined;
+  readonly http:
+    | {
+        readonly http1MaxPendingRequests: number | undefined;
+        readonly http2MaxRequests: number | undefined;
+        readonly maxRequestsPerConnection: number | undefined;
+        readonly maxRetries: number | undefined;
+        readonly idleTimeout: number | undefined;
+      }
+    | undefined;
+}
+
+export interface OutlierDetection {
+  readonly consecutive5xxErrors: number | undefined;
+  readonly consecutiveGatewayErrors: number | undefined;
+  /** The old name of consecutive5xxErrors. */
+  readonly consecutiveErrors: number | undefined;
+  readonly interval: number | undefined;
+  readonly baseEjectionTime: number | undefined;
+  readonly maxEjectionPercent: number | undefined;
+  readonly minHealthPercent: number | undefined;
+}
+
+/** `tokenmesh.io` LLMRouter: configuration of the llm-router filter; `spec` is what the filter reads. */
+export interface LlmRouter {
+  readonly metadata: Metadata;
+  /** Names of Gateways of the namespace; undefined for all of them. */
+  readonly gateways: readonly string[] | undefined;
+  readonly spec: LlmRouterSpec;
+}
+
+export interface LlmRouterSpec {
+  readonly paths: readonly string[];
+  readonly maxBodyBytes: number;
+  readonly routeHeader: string;
+  readonly models: readonly ModelRoute[];
+  readonly onMissingModel: Fallback;
+  readonly onUnknownModel: Fallback;
+  readonly onMalformedBody: Fallback;
+  readonly onBodyTooLarge: Fallback;
+  readonly onBodyUnreadable: Fallback;
+}
+
+export interface ModelRoute {
+  /** Exact name, prefix ending in `*`, or `*`. */
+  readonly model: string;
+  readonly route: string;
+  readonly upstreamModel: string | undefined;
+}
+
+export type Fallback = "reject" | { readonly route: string; readonly upstreamModel: string | undefined };
+
+/** All kinds of one configuration; lists are sorted by namespace and name. */
+export interface Model {
+  readonly gateways: readonly Gateway[];
+  readonly serviceEntries: readonly ServiceEntry[];
+  readonly virtualServices: readonly VirtualService[];
+  readonly destinationRules: readonly DestinationRule[];
+  readonly llmRouters: readonly LlmRouter[];
+}
