@@ -1,0 +1,48 @@
+/** Endpoints of a cluster: ClusterLoadAssignment, `envoy/config/endpoint/v3/endpoint.proto`. */
+import type { ProtoObject } from "../../protos/index.ts";
+import type { Endpoint, Locality } from "../config/model.ts";
+import { wrapped } from "./proto-values.ts";
+import { type ClusterTarget, clusterName } from "./service-index.ts";
+
+/** The endpoints that a target selects by its subset's labels, grouped by locality in a stable order. */
+export function clusterLoadAssignment(target: ClusterTarget): ProtoObject {
+  const groups = new Map<string, { locality: Locality | undefined; endpoints: Endpoint[] }>();
+  for (const endpoint of selectedEndpoints(target)) {
+    const { locality } = endpoint;
+    const key = locality === undefined ? "" : `${locality.region}/${locality.zone}/${locality.subZone}`;
+    const group = groups.get(key) ?? { locality, endpoints: [] };
+    groups.set(key, group);
+    group.endpoints.push(endpoint);
+  }
+  const localities = [...groups].sort(([a], [b]) => (a < b ? -1 : 1));
+  return {
+    cluster_name: clusterName(target),
+    endpoints: localities.map(([, { locality, endpoints }]) => ({
+      locality: locality && { region: locality.region, zone: locality.zone, sub_zone: locality.subZone },
+      lb_endpoints: endpoints.map((endpoint) => lbEndpoint(endpoint, target)),
+      load_balancing_weight: { value: endpoints.reduce((sum, { weight }) => sum + weight, 0) },
+    })),
+  };
+}
+
+function selectedEndpoints({ service, subset }: ClusterTarget): readonly Endpoint[] {
+  const { endpoints } = service.entry;
+  if (subset === undefined) return endpoints;
+  return endpoints.filter(({ labels }) => [...subset.labels].every(([key, value]) => labels.get(key) === value));
+}
+
+function lbEndpoint(endpoint: Endpoint, target: ClusterTarget): ProtoObject {
+  return {
+    endpoint: { address: endpointAddress(endpoint, target) },
+    load_balancing_weight: wrapped(endpoint.weight),
+  };
+}
+
+function endpointAddress({ address, ports }: Endpoint, { port }: ClusterTarget): ProtoObject {
+  if (address.startsWith("unix://")) return { pipe: { path: address.slice("unix://".length) } };
+  return socketAddress(address, ports.get(port.name) ?? port.targetPort ?? port.number);
+}
+
+export function socketAddress(address: string, port: number): ProtoObject {
+  return { socket_address: { address, port_value: port } };
+}
