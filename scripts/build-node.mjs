@@ -13,7 +13,7 @@ if (tsc.status !== 0) process.exit(tsc.status ?? 1);
 for (const dir of ["xds-server", "protos", "envoy"]) {
   cpSync(`${root}/${dir}`, `${root}/build/node/${dir}`, {
     recursive: true,
-    filter: (path) => !path.endsWith(".ts"),
+    filter: (path) => !path.endsWith(".ts") && !path.endsWith("/golden"),
   });
 }
 chmodSync(`${root}/build/node/xds-server/main.js`, 0o755);

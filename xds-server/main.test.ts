@@ -1,0 +1,125 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { waitFor } from "../envoy/harness/wait-for.ts";
+
+/** The command line as a process of its own: output, exit codes, signals. It is compiled first, because Node 20 does not run TypeScript. */
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const out = mkdtempSync(join(root, "node_modules", ".cli-test-"));
+const main = join(out, "xds-server", "main.js");
+
+interface Result {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+interface Running {
+  readonly process: ChildProcess;
+  readonly done: Promise<Result>;
+  stdout(): string;
+  stderr(): string;
+}
+
+const started: ChildProcess[] = [];
+
+function run(command: string, ...args: readonly string[]): Running {
+  const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  started.push(child);
+  const text = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name].setEncoding("utf8").on("data", (chunk: string) => {
+      text[name] += chunk;
+    });
+  }
+  const done = new Promise<Result>((resolve) => child.on("close", (code) => resolve({ code, ...text })));
+  return { process: child, done, stdout: () => text.stdout, stderr: () => text.stderr };
+}
+
+const cli = (...args: readonly string[]) => run(process.execPath, main, ...args);
+
+const ROUTES = `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {servers: [{port: {number: 0, name: http, protocol: HTTP}, hosts: ["*"]}]}
+`;
+
+describe("tokenmesh", () => {
+  let dir: string;
+  beforeAll(async () => {
+    const tsc = join(root, "node_modules", ".bin", "tsc");
+    const { code, stdout } = await run(tsc, "-p", "tsconfig.build.json", "--outDir", out, "--noCheck").done;
+    if (code !== 0) throw new Error(stdout);
+  }, 60_000);
+  afterAll(() => rmSync(out, { recursive: true, force: true }));
+  afterEach(() => {
+    for (const child of started.splice(0)) child.kill("SIGKILL");
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  const folder = (text: string) => {
+    dir = mkdtempSync(join(tmpdir(), "tokenmesh-cli-"));
+    writeFileSync(join(dir, "a.yaml"), text);
+    return dir;
+  };
+
+  it("validate: 0 and a line when all is well", async () => {
+    expect(await cli("validate", folder(ROUTES)).done).toEqual({ code: 0, stdout: "1 file valid\n", stderr: "" });
+  });
+
+  it("validate: 1 and every error with file, line and column", async () => {
+    const { code, stdout } = await cli("validate", folder(ROUTES.replace("HTTP}", "HTTPX}").replace("hosts:", "host:")))
+      .done;
+    expect(code).toBe(1);
+    expect(stdout.split("\n").map((line) => line.replace(`${dir}/`, ""))).toEqual([
+      expect.stringMatching(/^a\.yaml:5:18: TM_CONFIG_MISSING_FIELD .*hosts/),
+      expect.stringMatching(/^a\.yaml:5:59: TM_CONFIG_INVALID_VALUE .*HTTPX/),
+      expect.stringMatching(/^a\.yaml:5:67: TM_CONFIG_UNKNOWN_FIELD .*Did you mean hosts/),
+      "",
+    ]);
+  });
+
+  it("validate: 2 for a path that does not exist, and for a wrong command line", async () => {
+    expect((await cli("validate", join(folder(ROUTES), "missing")).done).code).toBe(2);
+    expect((await cli("validate").done).code).toBe(2);
+    expect((await cli("serve").done).code).toBe(2);
+    expect((await cli("nonsense").done).code).toBe(2);
+    expect(await cli("--version").done).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+/) });
+  });
+
+  it.each(["SIGINT", "SIGTERM"] as const)("serve: one ready line, answers, and ends with 0 on %s", async (signal) => {
+    const server = cli("serve", "--config", folder(ROUTES));
+    await waitFor(() => server.stdout().includes("\n"), { timeoutMs: 10_000, what: `ready line (${server.stderr()})` });
+    const line = /^ready (\{.*\})\n$/.exec(server.stdout())?.[1];
+    const { xds, api } = JSON.parse(line ?? "{}") as { xds: string; api: string };
+    expect(xds).toMatch(/^127\.0\.0\.1:\d+$/);
+    expect(await (await fetch(`${api}/ready`)).json()).toEqual({ ready: true, configErrors: [] });
+    expect(await (await fetch(`${api}/metrics`)).text()).toContain('tokenmesh_xds_resources{type="LDS"} 1');
+    expect((await fetch(`${api}/nowhere`)).status).toBe(404);
+    expect((await fetch(`${api}/ready`, { method: "POST" })).status).toBe(405);
+    server.process.kill(signal);
+    expect((await server.done).code).toBe(0);
+  });
+
+  it("serve: says what is wrong, is not ready, and becomes ready when the file is corrected", async () => {
+    const server = cli("serve", "--config", folder(ROUTES.replace("kind: Gateway", "kind: Gatway")));
+    await waitFor(() => server.stderr().includes("TM_CONFIG_UNKNOWN_KIND"), { timeoutMs: 10_000, what: "the error" });
+    expect(server.stdout()).toBe("");
+    writeFileSync(join(dir, "a.yaml"), ROUTES);
+    await waitFor(() => server.stdout().startsWith("ready "), { timeoutMs: 10_000, what: "the ready line" });
+  });
+
+  it("serve: 2 when the address is taken", async () => {
+    const first = cli("serve", "--config", folder(ROUTES));
+    await waitFor(() => first.stdout().includes("\n"), { timeoutMs: 10_000, what: "ready line" });
+    const { xds } = JSON.parse(first.stdout().slice("ready ".length)) as { xds: string };
+    const second = await cli("serve", "--config", dir, "--xds", xds).done;
+    expect(second.code).toBe(2);
+    expect(second.stderr).toContain(`cannot listen on ${xds}`);
+  });
+});
