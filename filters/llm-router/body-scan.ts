@@ -1,5 +1,5 @@
 /**
- * Finds `model` in the buffered request body, reading each byte from the host once.
+ * Finds `model` in the buffered request body, reading no byte from the host twice.
  *
  * Up to one window the whole body is scanned. A larger one takes a shorter way with the same result on every valid document:
  *
@@ -11,6 +11,9 @@
  *
  * With a single place in the whole body, no parser can see another model than the one read here, valid document or not. What the shorter way
  * does not notice is bad grammar in the middle of a body over one window: the upstream refuses that.
+ *
+ * Where the last of several `model` keys may win, step 3 comes first and alone: a key of the top level that no other follows is the last one,
+ * whatever stands in the middle, so the middle is not read at all.
  */
 import { JsonField, JsonScanner, ScanStatus } from "../lib/json-scanner";
 import { CANDIDATE_REACH, nextModelCandidate } from "../lib/model-probe";
@@ -21,6 +24,9 @@ export const WINDOW: i32 = 64 * 1024;
 
 /** What is scanned of a body over one window before it is probed: enough for clients that put `model` first. */
 const HEAD: i32 = 4 * 1024;
+
+/** What is looked at of a large body's end when the last `model` wins. */
+const END: i32 = 4 * 1024;
 
 const KEY = Bytes.literal("model");
 const OPEN = Bytes.literal("{");
@@ -53,14 +59,24 @@ export function isEmpty(): bool {
   return scanner.empty;
 }
 
-/** Reads `size` buffered bytes into `model`. O(size), constant memory. */
-export function scanBody(size: i32): BodyStatus {
-  scanner.reset();
+/**
+ * Reads `size` buffered bytes into `model`. O(size), constant memory. With `lastWins` the last of several `model` keys counts,
+ * as it does for nearly every JSON parser; else they are `Ambiguous`.
+ */
+export function scanBody(size: i32, lastWins: bool): BodyStatus {
+  const status = scan(size, lastWins);
+  // That it is named twice says more than that something else is wrong as well.
+  return model.count > 1 && !lastWins ? BodyStatus.Ambiguous : status;
+}
+
+function scan(size: i32, lastWins: bool): BodyStatus {
   const mark = scratch.mark();
+  if (lastWins && size > WINDOW && scanEnd(size, mark)) return BodyStatus.Object;
+  scanner.reset();
   if (!read(0, min(WINDOW, size), mark)) return BodyStatus.Malformed;
   const status = scanWindow(0, size <= WINDOW ? size : HEAD);
-  if (size <= WINDOW) return verdict(status == ScanStatus.Complete);
-  if (status == ScanStatus.Invalid || status == ScanStatus.Limit || model.count > 1) return verdict(false);
+  if (size <= WINDOW) return verdict(status);
+  if (status == ScanStatus.Invalid || status == ScanStatus.Limit) return verdict(status);
   // A document that is complete already may be followed by white space only, which the full scan knows.
   return status == ScanStatus.Complete ? scanAll(size, mark) : probe(size, mark);
 }
@@ -82,9 +98,20 @@ function scanWindow(at: i32, length: i32): ScanStatus {
   return status;
 }
 
-function verdict(complete: bool): BodyStatus {
-  if (model.count > 1) return BodyStatus.Ambiguous;
-  return complete ? BodyStatus.Object : BodyStatus.Malformed;
+function verdict(status: ScanStatus): BodyStatus {
+  return status == ScanStatus.Complete ? BodyStatus.Object : BodyStatus.Malformed;
+}
+
+/** Step 3 without the others: true when the end of the body shows the last `model` key. */
+function scanEnd(size: i32, mark: usize): bool {
+  const start = size - END;
+  if (!read(start, END, mark)) return false;
+  const last = window.ptr + <usize>(END - CANDIDATE_REACH + 1);
+  let place = -1;
+  for (let hit = nextModelCandidate(window.ptr, last); hit < last; hit = nextModelCandidate(hit + 1, last)) {
+    place = start + <i32>(hit - window.ptr);
+  }
+  return place >= 0 && scanRest(size, place, mark);
 }
 
 /** Steps 2 to 4; the first window is still in `window`. */
@@ -143,5 +170,5 @@ function scanAll(size: i32, mark: usize): BodyStatus {
     status = scanWindow(at, window.len);
     if (status == ScanStatus.Invalid || status == ScanStatus.Limit) break;
   }
-  return verdict(status == ScanStatus.Complete);
+  return verdict(status);
 }

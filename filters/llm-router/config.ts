@@ -29,6 +29,8 @@ export class RouterConfig {
   paths: Bytes[] = [];
   maxBodyBytes: i32 = DEFAULT_MAX_BODY;
   routeHeader: Bytes = new Bytes();
+  /** Of several `model` keys the last one counts, instead of the request being refused. */
+  lastModelWins: bool = false;
   readonly models: ModelTable = new ModelTable();
   onMissingModel: Fallback = new Fallback(null);
   onUnknownModel: Fallback = new Fallback(null);
@@ -66,6 +68,7 @@ class ConfigReader {
       if (name == "paths") config.paths = this.pathList(value);
       else if (name == "maxBodyBytes") config.maxBodyBytes = this.bodyLimit(value);
       else if (name == "routeHeader") config.routeHeader = this.header(value);
+      else if (name == "duplicateModel") config.lastModelWins = this.lastWins(value);
       else if (name == "models") {
         modelsSeen = true;
         this.models(value, config.models);
@@ -116,6 +119,12 @@ class ConfigReader {
     }
     if (!valid) this.faults.push("routeHeader: must be lower-case and begin with x-llm-, because only such headers are taken from clients");
     return name;
+  }
+
+  private lastWins(node: JsonNode): bool {
+    const known = node.kind == NodeKind.String && (node.text == "reject" || node.text == "lastWins");
+    if (!known) this.faults.push('duplicateModel: must be "reject" or "lastWins"');
+    return node.text == "lastWins";
   }
 
   private models(node: JsonNode, table: ModelTable): void {

@@ -284,7 +284,7 @@ export class LlmRouter extends HttpContext {
   /** The body is complete: reads it and routes the request. False when it was answered instead. */
   private decide(): bool {
     const config = this.root.config;
-    const body = scanBody(this.buffered);
+    const body = scanBody(this.buffered, config.lastModelWins);
     this.parsed = body == BodyStatus.Object;
     if (body == BodyStatus.Ambiguous) return this.refuse(ambiguousModel, nothing);
     if (!this.parsed) return this.fallBack(config.onMalformedBody, invalidJson, nothing);

@@ -13,6 +13,7 @@ const verdicts: [name: string, spec: object, valid: boolean][] = [
       paths: ["/chat/completions"],
       maxBodyBytes: 1,
       routeHeader: "x-llm-r",
+      duplicateModel: "lastWins",
       models: [
         { ...model, upstreamModel: "b" },
         { model: "a*", route: "r" },
@@ -68,6 +69,9 @@ const verdicts: [name: string, spec: object, valid: boolean][] = [
   ["a body limit of one byte more", { models: [model], maxBodyBytes: 64 * 1024 * 1024 + 1 }, false],
   ["a body limit of half a byte", { models: [model], maxBodyBytes: 0.5 }, false],
   ["a body limit in quotes", { models: [model], maxBodyBytes: "10" }, false],
+  ["duplicates rejected in words", { models: [model], duplicateModel: "reject" }, true],
+  ["duplicates treated in another way", { models: [model], duplicateModel: "firstWins" }, false],
+  ["duplicates allowed by true", { models: [model], duplicateModel: true }, false],
   ["no paths", { models: [model], paths: [] }, false],
   ["33 paths", { models: [model], paths: Array.from({ length: 33 }, (_, i) => `/${i}`) }, false],
   ["a path without a slash", { models: [model], paths: ["chat"] }, false],

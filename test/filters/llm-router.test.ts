@@ -274,6 +274,21 @@ describe("configured defaults", () => {
   });
 });
 
+describe("a model named twice, when the last wins", () => {
+  it.each([
+    ['{"model":"x","model":"gpt-4o"}', "gpt-4o"],
+    ['{"model":"gpt-4o","\\u006dodel":"llama-1","n":1}', "llama-1"],
+  ])("takes the last of %s", async (body, last) => {
+    const plugin = await router({ ...base, duplicateModel: "lastWins" });
+    expect(upstream(send(plugin, body)).model).toBe(last);
+  });
+
+  it("still refuses what is no document", async () => {
+    const plugin = await router({ ...base, duplicateModel: "lastWins" });
+    expect(send(plugin, '{"model":"a","model":"b"')).toHaveSentLocalResponse(400, /invalid_json/);
+  });
+});
+
 describe("bodies", () => {
   const filler = (bytes: number) =>
     JSON.stringify({ role: "user", content: 'say "hi"\n'.repeat(Math.ceil(bytes / 11)) });
@@ -335,6 +350,26 @@ describe("bodies", () => {
     expect(
       answer === "" ? upstream(stream).model : (JSON.parse(answer) as { error: { code: string } }).error.code,
     ).toBe(outcome);
+  });
+
+  it.each(large)("over one window, last model wins: model %s", async (_name, body, outcome) => {
+    const plugin = await router({ models: [{ model: "*", route: "any" }], duplicateModel: "lastWins" });
+    const stream = send(plugin, body);
+    if (outcome !== "ambiguous_model") {
+      const answer = stream.localReply === undefined ? "" : stream.downstream.text;
+      const seen =
+        answer === "" ? upstream(stream).model : (JSON.parse(answer) as { error: { code: string } }).error.code;
+      expect(seen).toBe(outcome);
+    } else {
+      expect(upstream(stream).model).toBe((JSON.parse(body) as { model: string }).model);
+    }
+  });
+
+  it("over one window, last model wins: does not read the middle when the end shows it", async () => {
+    const plugin = await router({ models: [{ model: "*", route: "any" }], duplicateModel: "lastWins" });
+    const stream = send(plugin, `{"messages":[${filler(1 << 20)}],"model":"a"}`);
+    expect(upstream(stream).model).toBe("a");
+    expect(stream.trace.filter((call) => call.name === "proxy_get_buffer_bytes").length).toBe(2);
   });
 
   it("over one window: agrees with JSON.parse on any object, wherever the windows end", async () => {

@@ -213,6 +213,8 @@ export interface LlmRouterSpec {
   readonly paths: readonly string[];
   readonly maxBodyBytes: number;
   readonly routeHeader: string;
+  /** What two `model` keys in one body mean. */
+  readonly duplicateModel: "reject" | "lastWins";
   readonly models: readonly ModelRoute[];
   readonly onMissingModel: Fallback;
   readonly onUnknownModel: Fallback;

@@ -3,7 +3,7 @@ import { isScalar } from "yaml";
 import { fail } from "../cursor.ts";
 import type { Fallback, LlmRouterSpec, ModelRoute } from "../model.ts";
 import { list, object, optional, positionOf, type Reader, required, withDefault } from "../reader.ts";
-import { integer, text } from "../scalars.ts";
+import { integer, oneOf, text } from "../scalars.ts";
 
 const DEFAULT_PATHS = ["/chat/completions", "/completions", "/responses", "/embeddings", "/messages"];
 const DEFAULT_MAX_BODY_BYTES = 10 * 1024 * 1024;
@@ -94,6 +94,7 @@ export const llmRouterSpec: Reader<LlmRouterSpec> = object<LlmRouterSpec>({
   ),
   maxBodyBytes: withDefault(integer({ min: 1, max: MAX_BODY_BYTES }), DEFAULT_MAX_BODY_BYTES),
   routeHeader: withDefault(routeHeader, "x-llm-route"),
+  duplicateModel: withDefault(oneOf(["reject", "lastWins"]), "reject"),
   models: required(models),
   onMissingModel: withDefault(fallback, "reject"),
   onUnknownModel: withDefault(fallback, "reject"),
