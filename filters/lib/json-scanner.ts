@@ -11,6 +11,7 @@
  *
  * Reference: RFC 8259. Duplicate keys: every value is reported in order, so the last one wins as in `JSON.parse`, and `count` tells.
  */
+import { JsonText, TextStatus } from "./json-text";
 import { stringEnd } from "./string-end";
 
 export const enum ScanStatus {
@@ -107,13 +108,10 @@ export class JsonScanner {
   /** One bit per open bracket: set for an array. */
   private readonly brackets: usize = heap.alloc(MAX_DEPTH / 8);
   private readonly keyBytes: usize = heap.alloc(MAX_KEY);
-  private keyLength: i32 = 0;
+  /** Decodes the current key or wanted string. */
+  private readonly text: JsonText = new JsonText();
   /** Wanted field of the current key, or null. */
   private wanted: JsonField | null = null;
-  /** Escape progress in a key or captured string: 0 none, 1 after the backslash, 2..5 hex digits still to come. */
-  private escape: i32 = 0;
-  private unit: u32 = 0;
-  private highSurrogate: u32 = 0;
   private bom: i32 = 0;
 
   /** Adds a key to look for; its bytes must outlive the scanner. */
@@ -163,17 +161,13 @@ export class JsonScanner {
         }
         case State.InKey:
         case State.InString: {
-          const open = this.capture(load<u8>(at));
-          if (this.state == State.Failed) break;
-          at++;
-          if (!open) {
-            if (this.state == State.InKey) {
-              this.wanted = this.match();
-              this.state = State.Colon;
-            } else {
-              this.finishValue(<u32>(at - base));
-            }
+          const status = this.text.push(load<u8>(at));
+          if (status == TextStatus.Invalid) {
+            this.fail();
+            break;
           }
+          at++;
+          if (status == TextStatus.Closed) this.closeText(<u32>(at - base));
           break;
         }
         case State.InScalar: {
@@ -263,9 +257,7 @@ export class JsonScanner {
 
   private openKey(byte: u8): bool {
     if (byte != 0x22) return this.fail();
-    this.keyLength = 0;
-    this.escape = 0;
-    this.highSurrogate = 0;
+    this.text.begin(this.keyBytes, MAX_KEY);
     this.state = State.InKey;
     return true;
   }
@@ -289,9 +281,11 @@ export class JsonScanner {
                 : JsonKind.Literal;
     }
     if (byte == 0x22) {
-      this.escape = 0;
-      this.highSurrogate = 0;
-      this.state = wanted !== null ? State.InString : State.SkippedString;
+      this.state = State.SkippedString;
+      if (wanted !== null) {
+        this.text.begin(wanted.value, MAX_VALUE);
+        this.state = State.InString;
+      }
       return true;
     }
     if (byte == 0x7b || byte == 0x5b) {
@@ -384,104 +378,29 @@ export class JsonScanner {
     return false;
   }
 
-  /** One byte of a key or wanted string, decoded. False when it was the closing quote. */
-  private capture(byte: u8): bool {
-    if (this.escape == 0) {
-      if (byte == 0x22) {
-        if (this.highSurrogate != 0) this.loneSurrogate();
-        return false;
-      }
-      if (byte == 0x5c) {
-        this.escape = 1;
-        return true;
-      }
-      if (byte < 0x20) return this.fail();
-      if (this.highSurrogate != 0) this.loneSurrogate();
-      this.emit(byte);
-      return true;
-    }
-    if (this.escape == 1) return this.escaped(byte);
-    const digit = hex(byte);
-    if (digit < 0) return this.fail();
-    this.unit = (this.unit << 4) | <u32>digit;
-    if (++this.escape == 6) {
-      this.escape = 0;
-      this.codeUnit(this.unit);
-    }
-    return true;
-  }
-
-  private escaped(byte: u8): bool {
-    this.escape = 0;
-    if (byte == 0x75) {
-      this.escape = 2;
-      this.unit = 0;
-      return true;
-    }
-    let plain: u8 = 0;
-    if (byte == 0x22 || byte == 0x5c || byte == 0x2f) plain = byte;
-    else if (byte == 0x62) plain = 8;
-    else if (byte == 0x66) plain = 12;
-    else if (byte == 0x6e) plain = 10;
-    else if (byte == 0x72) plain = 13;
-    else if (byte == 0x74) plain = 9;
-    else return this.fail();
-    if (this.highSurrogate != 0) this.loneSurrogate();
-    this.emit(plain);
-    return true;
-  }
-
-  private codeUnit(unit: u32): void {
-    if (unit - 0xdc00 < 0x400 && this.highSurrogate != 0) {
-      const point = 0x10000 + ((this.highSurrogate - 0xd800) << 10) + (unit - 0xdc00);
-      this.highSurrogate = 0;
-      this.emit(<u8>(0xf0 | (point >> 18)));
-      this.emit(<u8>(0x80 | ((point >> 12) & 63)));
-      this.emit(<u8>(0x80 | ((point >> 6) & 63)));
-      this.emit(<u8>(0x80 | (point & 63)));
-      return;
-    }
-    if (this.highSurrogate != 0) this.loneSurrogate();
-    if (unit - 0xd800 < 0x400) {
-      this.highSurrogate = unit;
-    } else if (unit - 0xdc00 < 0x400) {
-      this.loneSurrogate();
-    } else if (unit < 0x80) {
-      this.emit(<u8>unit);
-    } else if (unit < 0x800) {
-      this.emit(<u8>(0xc0 | (unit >> 6)));
-      this.emit(<u8>(0x80 | (unit & 63)));
-    } else {
-      this.emit(<u8>(0xe0 | (unit >> 12)));
-      this.emit(<u8>(0x80 | ((unit >> 6) & 63)));
-      this.emit(<u8>(0x80 | (unit & 63)));
-    }
-  }
-
-  private loneSurrogate(): void {
-    this.highSurrogate = 0;
-    const wanted = this.wanted;
-    if (wanted !== null && this.state != State.InKey) wanted.malformed = true;
-    this.emit(0xef);
-    this.emit(0xbf);
-    this.emit(0xbd);
-  }
-
-  private emit(byte: u8): void {
+  /** A key or wanted string ended right before `end`. */
+  private closeText(end: u32): void {
     if (this.state == State.InKey) {
-      if (this.keyLength < MAX_KEY) store<u8>(this.keyBytes + <usize>this.keyLength, byte);
-      this.keyLength++;
+      this.wanted = this.match();
+      this.state = State.Colon;
       return;
     }
     const wanted = this.wanted;
-    if (wanted !== null) append(wanted, byte);
+    if (wanted !== null) {
+      wanted.length = this.text.length;
+      wanted.truncated = this.text.truncated;
+      wanted.malformed = this.text.malformed;
+    }
+    this.finishValue(end);
   }
 
   private match(): JsonField | null {
+    if (this.text.truncated) return null;
+    const length = this.text.length;
     const fields = this.fields;
     for (let i = 0; i < fields.length; i++) {
       const field = unchecked(fields[i]);
-      if (field.keyLength == this.keyLength && memory.compare(field.key, this.keyBytes, this.keyLength) == 0) return field;
+      if (field.keyLength == length && memory.compare(field.key, this.keyBytes, length) == 0) return field;
     }
     return null;
   }
@@ -499,10 +418,4 @@ function append(field: JsonField, byte: u8): void {
 /** Bytes that may stand in a number or literal. */
 function isScalar(byte: u8): bool {
   return byte - 48 < 10 || (byte | 0x20) - 97 < 26 || byte == 0x2d || byte == 0x2b || byte == 0x2e;
-}
-
-function hex(byte: u8): i32 {
-  if (byte - 48 < 10) return byte - 48;
-  const letter = (byte | 0x20) - 97;
-  return letter < 6 ? letter + 10 : -1;
 }

@@ -5,7 +5,16 @@ import { bare } from "./bare.ts";
 import { extProc } from "./ext-proc.ts";
 import { jsonToMetadata } from "./json-to-metadata.ts";
 import { lua } from "./lua.ts";
-import { goFilter, llmRouter } from "./wasm.ts";
+import { goFilter, llmRouter, llmRouterLastWins } from "./wasm.ts";
 
-export const arms: readonly Arm[] = [bare, llmRouter, goFilter, lua, aiProtocolManager, jsonToMetadata, extProc];
+export const arms: readonly Arm[] = [
+  bare,
+  llmRouter,
+  llmRouterLastWins,
+  goFilter,
+  lua,
+  aiProtocolManager,
+  jsonToMetadata,
+  extProc,
+];
 export type { Arm, Surroundings, UsageSource } from "./arm.ts";

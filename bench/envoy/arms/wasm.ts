@@ -1,13 +1,21 @@
 /** The two Proxy-Wasm arms: our filter, and the same job in Go. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { wasmFilter } from "../../../envoy/harness/index.ts";
+import { type JsonObject, wasmFilter } from "../../../envoy/harness/index.ts";
 import { models, routeHeader } from "../loads.ts";
 import type { Arm, Surroundings } from "./arm.ts";
 
 const modelList = models.map(({ model, route }) => ({ model, route }));
 
 const routerFile = ({ root }: Surroundings): string => join(root, "build/filters/llm-router.wasm");
+
+const routerWith = (around: Surroundings, more: JsonObject): JsonObject =>
+  wasmFilter({
+    name: "llm-router",
+    file: routerFile(around),
+    vmId: "bench",
+    configuration: { paths: ["/chat/completions"], routeHeader, models: modelList, ...more },
+  });
 
 export const llmRouter: Arm = {
   name: "llm-router",
@@ -18,16 +26,17 @@ export const llmRouter: Arm = {
     prompt: "wasmcustom.tokenmesh_llm_router_input_tokens",
     completion: "wasmcustom.tokenmesh_llm_router_output_tokens",
   },
-  httpFilters: (around) => [
-    wasmFilter({
-      name: "llm-router",
-      file: routerFile(around),
-      vmId: "bench",
-      configuration: { paths: ["/chat/completions"], routeHeader, models: modelList },
-    }),
-  ],
+  httpFilters: (around) => [routerWith(around, {})],
   missing: (around) =>
     existsSync(routerFile(around)) ? undefined : "build/filters/llm-router.wasm is not built: npm run build:filters",
+};
+
+/** The same filter where the last of several `model` keys may win, as it does in every other arm: it need not read the middle of a large body. */
+export const llmRouterLastWins: Arm = {
+  ...llmRouter,
+  name: "llm-router lastWins",
+  does: "the same with duplicateModel: lastWins: of a body over 64 KiB that ends with `model` only the end is read",
+  httpFilters: (around) => [routerWith(around, { duplicateModel: "lastWins" })],
 };
 
 export const goFilter: Arm = {
