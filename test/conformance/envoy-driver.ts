@@ -161,6 +161,7 @@ export async function envoyDriver(version: string): Promise<Driver> {
     const client = await answered;
     const wanted = step.untilStatus === undefined || (client !== "reset" && client.status === step.untilStatus);
     if (wanted && step.last !== "") await until(from, name, step.last ?? "delete");
+    if (step.elsewhere !== undefined) await until(from, name, "delete");
     const seen = received.find((one) => one.id === id);
     return {
       facts: factsFrom(from, name),

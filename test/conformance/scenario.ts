@@ -42,6 +42,11 @@ export interface Step {
   untilStatus?: number;
   /** The last fact of the step; default "delete". "" when the module cannot say anything any more. */
   last?: string;
+  /**
+   * Facts that begin so come from another thread: their place among the others is open, so they are compared behind them. The step ends when
+   * the last fact of each thread was reported.
+   */
+  elsewhere?: string;
 }
 
 export interface Seen {
@@ -84,11 +89,13 @@ export const factIn = (line: string): { scenario: string; fact: string } | undef
   return scenario === undefined || fact === undefined ? undefined : { scenario, fact };
 };
 
-/** Narrows an observation to the headers and parts that the expectation names. */
-export function narrow(seen: Observation, expected: Seen): Seen {
+/** Narrows an observation to the headers and parts that the expectation names, and puts facts of another thread last. */
+export function narrow(seen: Observation, expected: Seen, { elsewhere }: Step): Seen {
   const pick = (headers: Record<string, string>, wanted: Record<string, string | null> | undefined) =>
     wanted ? { headers: Object.fromEntries(Object.keys(wanted).map((name) => [name, headers[name] ?? null])) } : {};
-  const result: Seen = { facts: seen.facts, client: "reset" };
+  const isElsewhere = (fact: string) => elsewhere !== undefined && fact.startsWith(elsewhere);
+  const facts = [...seen.facts.filter((fact) => !isElsewhere(fact)), ...seen.facts.filter(isElsewhere)];
+  const result: Seen = { facts, client: "reset" };
   if (seen.client !== "reset") {
     const wanted: { headers?: Record<string, string | null>; body?: string } =
       expected.client === "reset" ? {} : expected.client;

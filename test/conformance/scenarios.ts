@@ -240,6 +240,7 @@ export const scenarios: readonly Scenario[] = [
     steps: [
       {
         last: "ready: dequeue again 7",
+        elsewhere: "ready: ",
         expect: {
           facts: [
             "register 0",
@@ -249,11 +250,11 @@ export const scenarios: readonly Scenario[] = [
             "dequeue empty 7 unknown 1",
             "enqueue unknown 1",
             "enqueue 0",
-            "ready: same id true, dequeue 0 item",
-            "ready: dequeue again 7",
             "log",
             "done",
             "delete",
+            "ready: same id true, dequeue 0 item",
+            "ready: dequeue again 7",
           ],
           client: { status: 200, body: "from a" },
           upstream: { cluster: "a", body: "" },

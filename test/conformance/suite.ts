@@ -39,7 +39,7 @@ export async function checkWithDeviation(known: Deviation | undefined, check: ()
 
 async function runScenario(driver: Driver, { name, steps }: Scenario): Promise<void> {
   const seen = [];
-  for (const step of steps) seen.push(narrow(await driver.run(name, step), step.expect));
+  for (const step of steps) seen.push(narrow(await driver.run(name, step), step.expect, step));
   expect(seen).toEqual(steps.map(({ expect: wanted }) => wanted));
 }
 
