@@ -87,7 +87,7 @@ async function showStatus(stack: Stack): Promise<undefined> {
 function print(before: Sample, after: Sample): void {
   const status = statusBetween(before, after);
   if (flags.json) console.log(JSON.stringify(status));
-  else if (isLive()) process.stdout.write(`\r\x1b[2K${statusLine(status, process.stdout.columns)}`);
+  else if (isLive()) process.stdout.write(`\r\x1b[2K${statusLine(status, process.stdout.columns || undefined)}`);
   else console.log(statusLine(status));
 }
 
