@@ -11,6 +11,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
+          setupFiles: ["./test/property-setup.ts"],
           include: [
             "{xds-server,protos,envoy,filters}/**/*.test.ts",
             "test/{host,sdk,conformance,filters,repository,envoy}/**/*.test.ts",
