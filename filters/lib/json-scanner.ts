@@ -11,6 +11,7 @@
  *
  * Reference: RFC 8259. Duplicate keys: every value is reported in order, so the last one wins as in `JSON.parse`, and `count` tells.
  */
+import { isScalar } from "./json-capture";
 import { JsonText, TextStatus } from "./json-text";
 import { stringEnd } from "./string-end";
 
@@ -413,9 +414,4 @@ function append(field: JsonField, byte: u8): void {
   } else {
     field.truncated = true;
   }
-}
-
-/** Bytes that may stand in a number or literal. */
-function isScalar(byte: u8): bool {
-  return byte - 48 < 10 || (byte | 0x20) - 97 < 26 || byte == 0x2d || byte == 0x2b || byte == 0x2e;
 }

@@ -8,6 +8,8 @@
  * Each count keeps its last value, which merges Anthropic's `message_start` (input) and `message_delta` (output). O(bytes), no allocation, never throws.
  */
 
+import { sameText } from "./json-capture";
+
 /** Counts beyond this are nonsense; digits behind it are ignored. */
 const MAX_COUNT: i64 = 1_000_000_000_000;
 /** Longest key worth comparing; all wanted ones are shorter. */
@@ -192,11 +194,7 @@ export class UsageReader {
   }
 
   private keyIs(name: string): bool {
-    if (name.length != this.keyLength) return false;
-    for (let i = 0; i < this.keyLength; i++) {
-      if (<u8>load<u16>(changetype<usize>(name) + (<usize>i << 1)) != unchecked(this.key[i])) return false;
-    }
-    return true;
+    return name.length == this.keyLength && sameText(name, changetype<usize>(this.key));
   }
 }
 
