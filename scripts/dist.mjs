@@ -5,7 +5,10 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, write
 import { join } from "node:path";
 import { root } from "./lib/stamp.mjs";
 
-const built = spawnSync(process.execPath, [join(root, "scripts/build-filters.mjs")], { cwd: root, stdio: "inherit" });
+const built = spawnSync(process.execPath, [join(root, "scripts/build-filters.mjs"), "--product"], {
+  cwd: root,
+  stdio: "inherit",
+});
 if (built.status !== 0) process.exit(built.status ?? 1);
 const from = join(root, "build/filters");
 const to = join(root, "dist/filters");

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Gets a fresh clone ready to run, with nothing but Node, Go and Python on the machine. Every step looks first and does nothing when it is done.
 //   node scripts/setup.mjs           what `npm start` needs: packages, build, func-e, the newest Envoy
-//   node scripts/setup.mjs --test    and what the tests need: the oldest Envoy, the official Python client
+//   node scripts/setup.mjs --test    and what the tests need: their own modules, the oldest Envoy, the official Python client
 //   node scripts/setup.mjs --all     and every Envoy of envoy/versions.json
 //   --retry                          try again what failed here before (remembered in .tools/failures.json for a day)
 import { installEnvoys } from "./setup/envoy.mjs";
@@ -26,7 +26,7 @@ if (options.has("--retry")) forget();
 
 const outcome = await withLock(() =>
   Promise.allSettled([
-    installPackages().then(build),
+    installPackages().then(() => build({ tests: test })),
     installFuncE().then(() => installEnvoys(wantedVersions({ all, test }))),
     test ? installPythonClients() : undefined,
   ]),

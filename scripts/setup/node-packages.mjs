@@ -32,13 +32,15 @@ export async function installPackages() {
   });
 }
 
-/** Both builds skip by themselves what is fresh, and say nothing then. */
-export async function build() {
-  const scripts = ["build-node.mjs", "build-filters.mjs"];
-  const results = await Promise.all(scripts.map((script) => run(process.execPath, [join(root, "scripts", script)])));
+/** Both builds skip by themselves what is fresh, and say nothing then. The tests' modules are built when they are wanted. */
+export async function build({ tests }) {
+  const commands = [["build-node.mjs"], ["build-filters.mjs", ...(tests ? [] : ["--product"])]];
+  const results = await Promise.all(
+    commands.map(([script, ...flags]) => run(process.execPath, [join(root, "scripts", script), ...flags])),
+  );
   const failed = [];
   results.forEach(({ code, output }, index) => {
-    if (code !== 0) failed.push(`scripts/${scripts[index]} failed:\n${tail(output, 60)}`);
+    if (code !== 0) failed.push(`scripts/${commands[index][0]} failed:\n${tail(output, 60)}`);
     else if (output !== "") process.stdout.write(output);
   });
   if (failed.length > 0) throw new Trouble(failed.join("\n"));
