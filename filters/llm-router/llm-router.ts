@@ -185,7 +185,7 @@ export class LlmRouter extends HttpContext {
   }
 
   onRequestHeaders(count: i32, endOfStream: bool): FilterHeadersStatus {
-    if (pairs.load(MapType.HttpRequestHeaders) != Status.Ok) return FilterHeadersStatus.Continue;
+    if (pairs.load(MapType.HttpRequestHeaders) != Status.Ok) return this.passUnread();
     path.clear();
     let post = false;
     let compressed = false;
@@ -207,18 +207,25 @@ export class LlmRouter extends HttpContext {
 
     this.hasContentLength = declared >= 0;
     const config = this.root.config;
-    const phase = this.root.guard.state;
     let decided = true;
     if (compressed) decided = this.fallBack(config.onMalformedBody, unsupportedEncoding, nothing);
     else if (declared > <i64>config.maxBodyBytes) decided = this.fallBack(config.onBodyTooLarge, bodyTooLarge, nothing);
     else if (endOfStream) decided = this.fallBack(config.onMalformedBody, invalidJson, nothing);
-    else if (phase == Body.Unreadable) decided = this.withoutBody();
+    else if (this.root.guard.state == Body.Unreadable) decided = this.withoutBody();
     else {
       this.phase = Phase.WaitingForBody;
       this.root.guard.watch(this);
       return FilterHeadersStatus.StopIteration;
     }
     return decided ? FilterHeadersStatus.Continue : FilterHeadersStatus.StopIteration;
+  }
+
+  /** Headers that cannot be read cannot be routed by; the ones that choose a route are still not taken from the client. */
+  private passUnread(): FilterHeadersStatus {
+    headers.remove(MapType.HttpRequestHeaders, this.root.config.routeHeader);
+    headers.remove(MapType.HttpRequestHeaders, MODEL_HEADER);
+    headers.remove(MapType.HttpRequestHeaders, DESTINATION);
+    return FilterHeadersStatus.Continue;
   }
 
   onRequestBody(size: i32, endOfStream: bool): FilterDataStatus {

@@ -6,10 +6,7 @@ export const SCRATCH_ARENA: usize = 128 * 1024;
 /** Allocations that do not fit the arena live on the heap until the outermost callback returns; together at most this much. */
 export const SCRATCH_OVERFLOW: usize = 16 * 1024 * 1024;
 
-/** Envoy refuses longer serialised header maps; a longer one here is a bug in a filter, not traffic. */
-export const HEADER_MAP_BYTES: u32 = 1024 * 1024;
-
-/** Envoy refuses maps with more pairs. */
+/** Envoy refuses maps with more pairs when a module writes one. */
 export const HEADER_MAP_PAIRS: u32 = 1024;
 
 /** A reused writer never keeps more than this between callbacks. */

@@ -167,6 +167,28 @@ describe("routing", () => {
     expect(routed.upstream.headers?.get("x-gateway-destination-endpoint")).toBeUndefined();
   });
 
+  it("removes them behind any number of other headers, and when the host cannot list them", () => {
+    const many = Array.from({ length: 2000 }, (_, i): [string, string] => [`h${i}`, "x"]);
+    const crowded = send(plugin, '{"model":"gpt-4o"}', [
+      ...chat(),
+      ...many,
+      ["x-llm-route", "evil"],
+      ["x-llm-other", "1"],
+    ]);
+    expect(upstream(crowded).route).toBe("gpt4");
+    expect(crowded.upstream.headers?.get("x-llm-other")).toBeUndefined();
+
+    host.faults.inject({ call: "proxy_get_header_map_pairs", status: Status.InternalFailure, nth: 1, times: 1 });
+    const spoofed: [string, string][] = [
+      ["x-llm-route", "evil"],
+      ["x-llm-model", "evil"],
+      ["x-gateway-destination-endpoint", "10.0.0.1:1"],
+    ];
+    const blind = send(plugin, '{"model":"gpt-4o"}', [...chat(), ...spoofed]);
+    for (const [name] of spoofed) expect(blind.upstream.headers?.get(name)).toBeUndefined();
+    expect(blind.upstream.text).toBe('{"model":"gpt-4o"}');
+  });
+
   it("decides on trailers when they end the request", () => {
     const stream = plugin.stream();
     stream
@@ -369,7 +391,7 @@ describe("bodies", () => {
     const plugin = await router({ models: [{ model: "*", route: "any" }], duplicateModel: "lastWins" });
     const stream = send(plugin, `{"messages":[${filler(1 << 20)}],"model":"a"}`);
     expect(upstream(stream).model).toBe("a");
-    expect(stream.trace.filter((call) => call.name === "proxy_get_buffer_bytes").length).toBe(2);
+    expect(stream.trace.filter((call) => call.name === "proxy_get_buffer_bytes").length).toBe(1);
   });
 
   it("over one window: agrees with JSON.parse on any object, wherever the windows end", async () => {
