@@ -1,5 +1,5 @@
 /**
- * Finds `model` in the buffered request body, reading no byte from the host twice.
+ * Finds `model` in the buffered request body.
  *
  * Up to one window the whole body is scanned. A larger one takes a shorter way with the same result on every valid document:
  *
@@ -40,6 +40,9 @@ export const model: JsonField = scanner.want(KEY.ptr, KEY.len);
 /** The window read last: the whole body, if that is not larger than `WINDOW`. Borrowed. */
 export const window = new Bytes();
 
+/** Offset of `window` in the body. */
+let windowAt: i32 = 0;
+
 export const enum BodyStatus {
   /** One JSON object, as far as it was looked at; `model` says the rest. */
   Object = 0,
@@ -74,7 +77,7 @@ function scan(size: i32, lastWins: bool): BodyStatus {
   if (lastWins && size > WINDOW && scanEnd(size, mark)) return BodyStatus.Object;
   scanner.reset();
   if (!read(0, min(WINDOW, size), mark)) return BodyStatus.Malformed;
-  const status = scanWindow(0, size <= WINDOW ? size : HEAD);
+  const status = scanBytes(window.ptr, size <= WINDOW ? size : HEAD);
   if (size <= WINDOW) return verdict(status);
   if (status == ScanStatus.Invalid || status == ScanStatus.Limit) return verdict(status);
   // A document that is complete already may be followed by white space only, which the full scan knows.
@@ -84,16 +87,18 @@ function scan(size: i32, lastWins: bool): BodyStatus {
 /** Fills `window` with `length` bytes from `at`, in place of the window before. */
 function read(at: i32, length: i32, mark: usize): bool {
   scratch.rewind(mark);
+  windowAt = at;
   return buffer.get(BufferType.HttpRequestBody, at, length, window) == Status.Ok && window.len == length;
 }
 
-/** Scans `length` bytes of `window`, which continue the document at offset `at`; goes on behind every `model`. */
-function scanWindow(at: i32, length: i32): ScanStatus {
-  let status = scanner.feed(window.ptr, length);
+/** Scans `length` bytes from `from`, which continue the document; goes on behind every `model`. */
+function scanBytes(from: usize, length: i32): ScanStatus {
+  const before = scanner.consumed;
+  let status = scanner.feed(from, length);
   while (status == ScanStatus.Found) {
     scanner.resume();
-    const done = <i32>scanner.consumed - at;
-    status = scanner.feed(window.ptr + <usize>done, length - done);
+    const done = <i32>(scanner.consumed - before);
+    status = scanner.feed(from + <usize>done, length - done);
   }
   return status;
 }
@@ -151,10 +156,13 @@ function lastByte(): u8 {
 
 /** Step 3. On success `model` has offsets of the body; else nothing is decided. */
 function scanRest(size: i32, place: i32, mark: usize): bool {
+  // `window` ends where the body does; only a place before it must be read again.
+  if (place < windowAt && !read(place, size - place, mark)) return false;
+  const skipped = place - windowAt;
   scanner.reset();
-  if (!read(place, size - place, mark)) return false;
   scanner.feed(OPEN.ptr, OPEN.len);
-  if (scanWindow(OPEN.len, window.len) != ScanStatus.Complete || model.count != 1) return false;
+  const status = scanBytes(window.ptr + <usize>skipped, window.len - skipped);
+  if (status != ScanStatus.Complete || model.count != 1) return false;
   const shift = <u32>(place - OPEN.len);
   model.start += shift;
   model.end += shift;
@@ -167,7 +175,7 @@ function scanAll(size: i32, mark: usize): BodyStatus {
   let status: ScanStatus = ScanStatus.NeedMore;
   for (let at = 0; at < size; at += WINDOW) {
     if (!read(at, min(WINDOW, size - at), mark)) return BodyStatus.Malformed;
-    status = scanWindow(at, window.len);
+    status = scanBytes(window.ptr, window.len);
     if (status == ScanStatus.Invalid || status == ScanStatus.Limit) break;
   }
   return verdict(status);
