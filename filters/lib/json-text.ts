@@ -135,7 +135,8 @@ export class JsonText {
   }
 }
 
-function hex(byte: u8): i32 {
+/** Value of a hex digit, or -1. */
+export function hex(byte: u8): i32 {
   if (byte - 48 < 10) return byte - 48;
   const letter = (byte | 0x20) - 97;
   return letter < 6 ? letter + 10 : -1;

@@ -5,6 +5,7 @@
  * Resumable between any two bytes, no allocation, never throws. Reference: RFC 8259 section 7.
  */
 import { BLOCK, bytesEqual, escapedBytes } from "./json-block";
+import { hex } from "./json-text";
 import { stringEnd } from "./string-end";
 
 const NONE: i32 = 0;
@@ -139,10 +140,4 @@ function unitExcess(at: usize): u32 {
 
 function utf8Bytes(unit: u32): u32 {
   return unit < 0x80 ? 1 : unit < 0x800 || unit - 0xd800 < 0x800 ? 2 : 3;
-}
-
-function hex(byte: u8): i32 {
-  if (byte - 48 < 10) return byte - 48;
-  const letter = (byte | 0x20) - 97;
-  return letter < 6 ? letter + 10 : -1;
 }

@@ -69,22 +69,6 @@ export class Bytes {
     return true;
   }
 
-  /** ASCII case-insensitive search; `lower` must be lower-case already. */
-  containsIgnoreCase(lower: Bytes): bool {
-    const last = this.len - lower.len;
-    for (let start = 0; start <= last; start++) {
-      let i = 0;
-      while (i < lower.len) {
-        let byte = this.at(start + i);
-        if (byte - 65 < 26) byte |= 0x20;
-        if (byte != lower.at(i)) break;
-        i++;
-      }
-      if (i == lower.len) return true;
-    }
-    return false;
-  }
-
   /** First index of `byte` at or after `from`, or -1. */
   indexOf(byte: u8, from: i32 = 0): i32 {
     for (let i = from; i < this.len; i++) if (this.at(i) == byte) return i;
