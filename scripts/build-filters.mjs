@@ -29,7 +29,7 @@ function fixtures(dir, found = []) {
 const modules = [];
 for (const name of readdirSync("filters")) {
   const entry = `filters/${name}/index.ts`;
-  if (name !== "sdk" && name !== "lib" && name !== "state" && existsSync(entry)) {
+  if (name !== "sdk" && name !== "lib" && name !== "state" && name !== "pipeline" && existsSync(entry)) {
     modules.push({ name, entry, out: `build/filters/${name}.wasm`, inputs: [`filters/${name}`] });
   }
 }
@@ -51,6 +51,7 @@ for (const file of readdirSync("test/lib/exports")) {
 const shared = [
   "filters/sdk",
   "filters/lib",
+  "filters/pipeline",
   "filters/state",
   "asconfig.json",
   "package-lock.json",

@@ -36,9 +36,9 @@ import {
   StreamType,
   time,
 } from "../sdk";
-import { replaceInBody } from "./body-edit";
-import { Body, BodyGuard } from "./body-guard";
-import { BodyStatus, firstMember, isEmpty, model, scanBody, WINDOW, window } from "./body-scan";
+import { replaceInBody } from "../pipeline/body-edit";
+import { Body, BodyGuard } from "../pipeline/body-guard";
+import { BodyStatus, firstMember, isEmpty, model, scanBody, WINDOW, window } from "../pipeline/body-scan";
 import { Fallback, MODEL_HEADER, RESERVED_PREFIX, RouterConfig } from "./config";
 import { ModelRule } from "./model-table";
 import {
@@ -50,7 +50,7 @@ import {
   modelRequired,
   Refusal,
   unsupportedEncoding,
-} from "./refusal";
+} from "../pipeline/refusal";
 
 /**
  * Milliseconds between ticks: a request whose body is withheld is noticed after at most two, and token counts reach the

@@ -11,7 +11,8 @@ const table: readonly (readonly [folder: string, mayImport: readonly string[]])[
   ["filters/sdk", []],
   ["filters/lib", []],
   ["filters/state", ["filters/lib", "filters/sdk"]],
-  ["filters/llm-router", ["filters/state", "filters/lib", "filters/sdk"]],
+  ["filters/pipeline", ["filters/lib", "filters/sdk"]],
+  ["filters/llm-router", ["filters/pipeline", "filters/state", "filters/lib", "filters/sdk"]],
   // Control plane: main -> server -> stream -> cache -> protos; nothing points back.
   ["protos", ["npm:protobufjs", "npm:@grpc/grpc-js-xds"]],
   ["xds-server/errors.ts", []],

@@ -24,7 +24,7 @@ function rows(heading: string): string[][] {
 
 describe("docs/errors.md", () => {
   it("lists the answers of llm-router with their status", () => {
-    const source = [...read("filters/llm-router/refusal.ts").matchAll(/new Refusal\(\s*(\d+),\s*"(\w+)"/g)];
+    const source = [...read("filters/pipeline/refusal.ts").matchAll(/new Refusal\(\s*(\d+),\s*"(\w+)"/g)];
     expect(source.length).toBeGreaterThan(0);
     expect(rows("Answers of llm-router").map(([code, status]) => [code, status])).toEqual(
       expect.arrayContaining(source.map(([, status, code]) => [code, status])),
