@@ -6,4 +6,6 @@ export const enum Api {
   Embeddings = 3,
   AnthropicMessages = 4,
   GeminiGenerate = 5,
+  /** Audio, images and everything else: of the request only the model is known, in a JSON body or in a field of a multipart form. */
+  Other = 6,
 }

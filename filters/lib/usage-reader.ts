@@ -1,66 +1,107 @@
 /**
- * Reads token usage out of an answer while it streams by: JSON or SSE, of the OpenAI, Anthropic and compatible APIs.
+ * Reads token usage out of an answer while it streams by: JSON or SSE, of the OpenAI, Anthropic, Gemini and compatible APIs.
  *
- * Looks for the bytes `"usage"` followed by `:` and an object, at any depth and any chunk border, and collects the counts in it. That is exact, not
- * a guess: inside a JSON string a quote is escaped, so an answer that talks about "usage" reads `\"usage\"` on the wire and cannot match, and
- * only a key is followed by a colon. Parsing every SSE event as a document would cost several times as much for the same numbers.
+ * Looks for the bytes `"usage"`, `"usageMetadata"` or `"usage_metadata"` followed by `:` and an object, at any depth and any chunk border, and collects the counts in it.
+ * That is exact, not a guess: inside a JSON string a quote is escaped, so an answer that talks about "usage" reads `\"usage\"` on the wire and cannot match, and
+ * only a key is followed by a colon. Parsing every SSE event as a document would cost several times as much for the same numbers. (An object that a model wrote, the
+ * input of a tool in an Anthropic or Gemini answer, can have such a key, too; the API's own object comes behind it.)
  *
- * Each count keeps its last value, which merges Anthropic's `message_start` (input) and `message_delta` (output). O(bytes), no allocation, never throws.
+ * Each count keeps its last value and is never added up. That merges Anthropic's `message_start` (input) and `message_delta` (output), and takes the last of the APIs that
+ * repeat a running total in every chunk. O(bytes), no allocation, never throws.
  */
 
-import { sameText } from "./json-capture";
+import { Api } from "./llm-api";
+import { UsageCount, usageCount } from "./usage-keys";
+import { UsageSearch } from "./usage-search";
 
 /** Counts beyond this are nonsense; digits behind it are ignored. */
 const MAX_COUNT: i64 = 1_000_000_000_000;
 /** Longest key worth comparing; all wanted ones are shorter. */
 const MAX_KEY: i32 = 32;
-/** Deepest nesting inside a usage object; real ones have two levels. */
-const MAX_DEPTH: i32 = 8;
-
-/** `"usage"` as it stands in the answer. */
-const PATTERN: StaticArray<u8> = [0x22, 0x75, 0x73, 0x61, 0x67, 0x65, 0x22];
 
 const enum State {
+  /** Outside of usage objects: `UsageSearch` has the word. */
   Searching,
-  Colon,
-  Open,
   Members,
   Key,
   KeyEscape,
+  Colon,
   Value,
+  Number,
   Text,
   TextEscape,
-  Number,
+  /** Inside a list, or an object that is nested too deep. */
+  Skipped,
+  /** Behind a value, and in literals. */
+  Behind,
 }
 
 @final
 export class UsageReader {
-  /** Tokens, -1 while unknown. Input includes or excludes cached tokens as the API counts them. */
+  /** Tokens as the answer reports them, -1 while unknown. What includes what differs between the APIs: see `inputTotal` and `outputTotal`. */
   input: i64 = -1;
   output: i64 = -1;
+  /** Of the input: read from the provider's prompt cache. */
   cached: i64 = -1;
+  /** Of the input: written to that cache. */
+  cacheWrite: i64 = -1;
+  /** Of the output: thoughts. */
   reasoning: i64 = -1;
 
+  private api: Api = Api.ChatCompletions;
+  private toolInput: i64 = -1;
+  private total: i64 = -1;
   private state: State = State.Searching;
-  /** Bytes of `PATTERN` that matched at the end of the last chunk. */
-  private matched: i32 = 0;
+  /** 1 in the usage object, 2 in an object inside of it. */
   private depth: i32 = 0;
+  /** Brackets open in `Skipped`. */
+  private skipped: i32 = 0;
   private keyLength: i32 = 0;
   private number: i64 = 0;
   private readonly key: StaticArray<u8> = new StaticArray<u8>(MAX_KEY);
+  private readonly search: UsageSearch = new UsageSearch();
 
-  reset(): void {
+  /** Ready for an answer of this API. */
+  reset(api: Api = Api.ChatCompletions): void {
+    this.api = api;
     this.input = -1;
     this.output = -1;
     this.cached = -1;
+    this.cacheWrite = -1;
     this.reasoning = -1;
+    this.toolInput = -1;
+    this.total = -1;
     this.state = State.Searching;
-    this.matched = 0;
+    this.search.restart(0);
+    this.skipped = 0;
   }
 
   /** True when any count was seen. */
   get seen(): bool {
     return this.input >= 0 || this.output >= 0;
+  }
+
+  /**
+   * All tokens that went in, those from and to the cache included, -1 while unknown. OpenAI and Gemini report that number themselves (Gemini without tool
+   * results, which are added); Anthropic's `input_tokens` are only those that the cache had nothing to do with.
+   */
+  get inputTotal(): i64 {
+    if (this.input < 0) return -1;
+    if (this.api == Api.AnthropicMessages) return this.input + max(this.cached, 0) + max(this.cacheWrite, 0);
+    return this.input + max(this.toolInput, 0);
+  }
+
+  /**
+   * All tokens that were generated, thoughts included, -1 while unknown. OpenAI and Anthropic report that number themselves. Gemini's candidates are counted without
+   * thoughts, and so are the completions of xAI and its like; those are known by a total that only adds up with the thoughts.
+   */
+  get outputTotal(): i64 {
+    const visible = max(this.output, 0);
+    const thoughts = max(this.reasoning, 0);
+    if (this.api == Api.GeminiGenerate) return this.output < 0 && this.reasoning < 0 ? -1 : visible + thoughts;
+    if (this.output < 0) return -1;
+    const apart = this.input >= 0 && this.total == this.input + visible + thoughts;
+    return apart ? visible + thoughts : visible;
   }
 
   /** Consumes the next `length` bytes of the answer. */
@@ -69,7 +110,11 @@ export class UsageReader {
     const end = from + <usize>length;
     while (at < end) {
       if (this.state == State.Searching) {
-        at = this.search(at, end);
+        at = this.search.find(at, end);
+        if (this.search.found) {
+          this.depth = 1;
+          this.state = State.Members;
+        }
       } else {
         this.step(load<u8>(at));
         at++;
@@ -77,44 +122,10 @@ export class UsageReader {
     }
   }
 
-  /** Continues or starts a match of `PATTERN`; returns the position behind it, or `end`. */
-  private search(at: usize, end: usize): usize {
-    while (at < end) {
-      if (this.matched == 0) {
-        at = nextQuotedU(at, end);
-        if (at == end) return end;
-      }
-      const byte = load<u8>(at++);
-      if (byte == unchecked(PATTERN[this.matched])) {
-        if (++this.matched == PATTERN.length) {
-          this.matched = 0;
-          this.state = State.Colon;
-          return at;
-        }
-      } else {
-        // Only the first byte of the pattern is a quote, apart from the last.
-        this.matched = byte == 0x22 ? 1 : 0;
-      }
-    }
-    return at;
-  }
-
-  /** One byte behind the key: colon, object, members, and back to searching at its end or at anything unexpected. */
+  /** One byte of a usage object; back to searching at its end or at anything unexpected. */
   private step(byte: u8): void {
     const space = byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09;
     switch (this.state) {
-      case State.Colon: {
-        if (byte == 0x3a) this.state = State.Open;
-        else if (!space) this.abandon(byte);
-        return;
-      }
-      case State.Open: {
-        if (byte == 0x7b) {
-          this.depth = 1;
-          this.state = State.Members;
-        } else if (!space) this.abandon(byte);
-        return;
-      }
       case State.Members: {
         if (byte == 0x22) {
           this.keyLength = 0;
@@ -125,7 +136,7 @@ export class UsageReader {
         return;
       }
       case State.Key: {
-        if (byte == 0x22) this.state = State.Value;
+        if (byte == 0x22) this.state = State.Colon;
         else if (byte == 0x5c) this.state = State.KeyEscape;
         else if (this.keyLength < MAX_KEY) unchecked((this.key[this.keyLength++] = byte));
         return;
@@ -136,22 +147,13 @@ export class UsageReader {
         this.state = State.Key;
         return;
       }
+      case State.Colon: {
+        if (byte == 0x3a) this.state = State.Value;
+        else if (!space) this.abandon(byte);
+        return;
+      }
       case State.Value: {
-        if (byte - 48 < 10) {
-          this.number = byte - 48;
-          this.state = State.Number;
-        } else if (byte == 0x22) {
-          this.state = State.Text;
-        } else if (byte == 0x7b) {
-          if (++this.depth > MAX_DEPTH) this.state = State.Searching;
-          else this.state = State.Members;
-        } else if (byte == 0x2c) {
-          this.state = State.Members;
-        } else if (byte == 0x7d) {
-          this.close();
-        } else if (byte == 0x5b) {
-          this.abandon(byte);
-        }
+        if (!space) this.beginValue(byte);
         return;
       }
       case State.Number: {
@@ -160,56 +162,92 @@ export class UsageReader {
           return;
         }
         this.store();
-        this.state = State.Value;
-        if (byte == 0x2c) this.state = State.Members;
-        else if (byte == 0x7d) this.close();
+        this.state = State.Behind;
+        this.endValue(byte);
         return;
       }
       case State.Text: {
-        if (byte == 0x22) this.state = State.Members;
+        if (byte == 0x22) this.state = this.skipped > 0 ? State.Skipped : State.Behind;
         else if (byte == 0x5c) this.state = State.TextEscape;
         return;
       }
-      default: {
+      case State.TextEscape: {
         this.state = State.Text;
+        return;
       }
+      case State.Skipped: {
+        if (byte == 0x22) this.state = State.Text;
+        else if (byte == 0x7b || byte == 0x5b) this.skipped++;
+        else if ((byte == 0x7d || byte == 0x5d) && --this.skipped == 0) this.state = State.Behind;
+        return;
+      }
+      default:
+        this.endValue(byte);
     }
+  }
+
+  private beginValue(byte: u8): void {
+    if (byte - 48 < 10) {
+      this.number = byte - 48;
+      this.state = State.Number;
+    } else if (byte == 0x22) {
+      this.state = State.Text;
+    } else if (byte == 0x7b && this.depth == 1) {
+      this.depth = 2;
+      this.state = State.Members;
+    } else if (byte == 0x7b || byte == 0x5b) {
+      this.skipped = 1;
+      this.state = State.Skipped;
+    } else if (byte == 0x2c || byte == 0x7d || byte == 0x5d) {
+      this.abandon(byte);
+    } else {
+      this.state = State.Behind;
+    }
+  }
+
+  private endValue(byte: u8): void {
+    if (byte == 0x2c) this.state = State.Members;
+    else if (byte == 0x7d) this.close();
+    else if (byte == 0x22 || byte == 0x7b || byte == 0x5b || byte == 0x5d) this.abandon(byte);
   }
 
   private abandon(byte: u8): void {
     this.state = State.Searching;
-    this.matched = byte == 0x22 ? 1 : 0;
+    this.search.restart(byte);
   }
 
   private close(): void {
-    this.state = --this.depth == 0 ? State.Searching : State.Members;
-    this.matched = 0;
+    this.state = --this.depth == 0 ? State.Searching : State.Behind;
   }
 
   private store(): void {
-    if (this.keyIs("prompt_tokens") || this.keyIs("input_tokens")) this.input = this.number;
-    else if (this.keyIs("completion_tokens") || this.keyIs("output_tokens")) this.output = this.number;
-    else if (this.keyIs("cached_tokens") || this.keyIs("cache_read_input_tokens")) this.cached = this.number;
-    else if (this.keyIs("reasoning_tokens")) this.reasoning = this.number;
+    switch (usageCount(changetype<usize>(this.key), this.keyLength, this.depth > 1)) {
+      case UsageCount.Input: {
+        this.input = this.number;
+        return;
+      }
+      case UsageCount.Output: {
+        this.output = this.number;
+        return;
+      }
+      case UsageCount.Total: {
+        this.total = this.number;
+        return;
+      }
+      case UsageCount.Cached: {
+        this.cached = this.number;
+        return;
+      }
+      case UsageCount.CacheWrite: {
+        this.cacheWrite = this.number;
+        return;
+      }
+      case UsageCount.Reasoning: {
+        this.reasoning = this.number;
+        return;
+      }
+      case UsageCount.ToolInput:
+        this.toolInput = this.number;
+    }
   }
-
-  private keyIs(name: string): bool {
-    return name.length == this.keyLength && sameText(name, changetype<usize>(this.key));
-  }
-}
-
-/** Position of the next quote that is followed by `u` (or is the last byte), or `end`. SIMD, 16 bytes a step. */
-function nextQuotedU(at: usize, end: usize): usize {
-  const quote = i8x16.splat(0x22);
-  const letter = i8x16.splat(0x75);
-  while (at + 17 <= end) {
-    const hits = v128.and(i8x16.eq(v128.load(at), quote), i8x16.eq(v128.load(at, 1), letter));
-    if (v128.any_true(hits)) return at + <usize>ctz(i8x16.bitmask(hits));
-    at += 16;
-  }
-  while (at < end) {
-    if (load<u8>(at) == 0x22 && (at + 1 == end || load<u8>(at, 1) == 0x75)) return at;
-    at++;
-  }
-  return end;
 }

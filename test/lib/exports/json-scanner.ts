@@ -1,7 +1,7 @@
 /** Exports of filters/lib/json-scanner for its tests on Node: memory in, numbers out. */
 import "../../../filters/sdk/abort";
 import { JsonScanner } from "../../../filters/lib/json-scanner";
-import { stringEnd, stringEndScalar } from "../../../filters/lib/string-end";
+import { StringSkip } from "../../../filters/lib/string-end";
 
 const KEYS: StaticArray<u8> = [109, 111, 100, 101, 108, 115, 116, 114, 101, 97, 109];
 const scanner = new JsonScanner();
@@ -66,10 +66,18 @@ export function flags(index: i32): i32 {
   return (fields[index].truncated ? 1 : 0) | (fields[index].malformed ? 2 : 0);
 }
 
-export function simdEnd(at: usize, to: usize): usize {
-  return stringEnd(at, to);
+const string = new StringSkip();
+
+export function beginString(): void {
+  string.begin();
 }
 
-export function scalarEnd(at: usize, to: usize): usize {
-  return stringEndScalar(at, to);
+/** Offset behind the closing quote, or `length`; by the vector way or by its scalar twin. */
+export function skipString(at: usize, length: i32, vectors: bool): i32 {
+  const end = at + <usize>length;
+  return <i32>((vectors ? string.feed(at, end) : string.feedScalar(at, end)) - at);
+}
+
+export function stringClosed(): bool {
+  return string.closed;
 }
