@@ -17,6 +17,7 @@ export { HttpContext, RootContext, StreamContext, TcpContext } from "./context";
 export { registerRoot } from "./dispatcher";
 export { HeaderPairs } from "./header-pairs";
 export { buffer } from "./hostcalls/buffer";
+export { environment } from "./hostcalls/environment";
 export { foreign } from "./hostcalls/foreign";
 export { grpc } from "./hostcalls/grpc";
 export { headers } from "./hostcalls/header-map";

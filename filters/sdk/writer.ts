@@ -46,6 +46,14 @@ export class ByteWriter {
     return this;
   }
 
+  /** Bytes [start, start + len) of what was written before, once more. */
+  again(start: i32, len: i32): ByteWriter {
+    this.reserve(len);
+    memory.copy(this.ptr + this.len, this.ptr + start, len);
+    this.len += len;
+    return this;
+  }
+
   text(source: string): ByteWriter {
     const len = String.UTF8.byteLength(source);
     this.reserve(len);
