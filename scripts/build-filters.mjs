@@ -26,6 +26,9 @@ function fixtures(dir, found = []) {
   return found;
 }
 
+/** Modules that are made of other filters too. */
+const composed = { "llm-gateway": ["filters/llm-router"], "example-stage": ["filters/llm-router"] };
+
 const modules = [];
 for (const name of readdirSync("filters")) {
   const entry = `filters/${name}/index.ts`;
@@ -64,7 +67,7 @@ let asc; // loaded when something is to be compiled: importing it takes longer t
 for (const { name, entry, out, inputs, gate = true } of modules) {
   if (only.length > 0 && !only.includes(name)) continue;
   if (product && !out.startsWith("build/filters/")) continue;
-  const all = [...shared, ...inputs];
+  const all = [...shared, ...inputs, ...(composed[name] ?? [])];
   if (!force && existsSync(out) && isFresh(`wasm-${name}`, all)) continue;
   asc ??= (await import("assemblyscript/asc")).default;
   const { error, stderr } = await asc.main([entry, "--config", "asconfig.json", "--outFile", out]);

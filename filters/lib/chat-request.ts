@@ -35,6 +35,9 @@ export class ChatRequest {
   /** Spans of the messages. A string `input` or `prompt`, each string and each token list in one, is a message too. */
   readonly messages: SpanList = new SpanList(KEPT_MESSAGES);
 
+  /** The body has members. */
+  hasMembers: bool = false;
+
   private readonly walker: JsonWalker = new JsonWalker();
   private readonly content: ContentReader = new ContentReader(this.walker, this.messages);
   private api: Api = Api.ChatCompletions;
@@ -52,6 +55,7 @@ export class ChatRequest {
     for (let i = 0; i < FIELDS; i++) unchecked(this.fields[i]).clear();
     this.tools = 0;
     this.functions = 0;
+    this.hasMembers = false;
     this.content.reset(api);
   }
 
@@ -139,6 +143,7 @@ export class ChatRequest {
   /** A member of the body begins. */
   private member(): void {
     const walker = this.walker;
+    this.hasMembers = true;
     if (this.isMessages()) this.beginMessages();
     else if (this.isSystem()) this.beginSystem();
     else if (walker.keyIs("model")) this.take(RequestField.Model);

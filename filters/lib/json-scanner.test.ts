@@ -20,8 +20,9 @@ interface Exports {
   value(index: number): number;
   length(index: number): number;
   flags(index: number): number;
-  simdEnd(at: number, to: number): number;
-  scalarEnd(at: number, to: number): number;
+  beginString(): void;
+  skipString(at: number, length: number, vectors: number): number;
+  stringClosed(): number;
 }
 
 const statuses = ["need-more", "found", "invalid", "limit", "complete"] as const;
@@ -203,6 +204,11 @@ describe("documents", () => {
     ['{"model":"a\u0001"}', 11],
     ['{"model":"\\x"}', 11],
     ['{"model":"\\u00g0"}', 14],
+    ['{"a":[1,/*"*/2]}', 8],
+    ['{"a":[1,//"\n2]}', 8],
+    ['{"a":[1 #"\n]}', 8],
+    ['{"a":[\'b"\',1]}', 6],
+    ['{"a":[\\"b"]}', 6],
     ["\ufeff\ufeff{}", 3],
     [" \ufeff{}", 1],
   ];
@@ -297,22 +303,116 @@ describe("differential against JSON.parse", () => {
   });
 });
 
-describe("string-end", () => {
-  it("agrees with its scalar twin at every alignment", () => {
+describe("long documents", () => {
+  const text = fc
+    .array(fc.constantFrom("plain words ", '"', "\\", '\\"', "\\\\", "{[", "}]", "é中😀", "x".repeat(70), "\n"), {
+      maxLength: 60,
+    })
+    .map((pieces) => pieces.join(""));
+  const value = fc.letrec<{ value: unknown }>((tie) => ({
+    value: fc.oneof(
+      { depthSize: "small", withCrossShrink: true },
+      text,
+      fc.double({ noNaN: true, noDefaultInfinity: true }),
+      fc.constantFrom(true, false, null),
+      fc.array(tie("value"), { maxLength: 6 }),
+      fc.dictionary(fc.constantFrom("role", "model", 'q"', "content"), tie("value"), { maxKeys: 4 }),
+    ),
+  })).value;
+
+  it("are read the same however they are cut, and as JSON.parse reads them", () => {
     fc.assert(
       fc.property(
-        fc.array(fc.constantFrom(0x22, 0x5c, 0x61, 0xff, 0x00), { maxLength: 80 }),
-        fc.nat(15),
-        (bytes, shift) => {
-          const at = wasm.allocate(bytes.length + 16);
-          new Uint8Array(wasm.memory.buffer, at + shift, bytes.length).set(bytes);
-          const expected = bytes.findIndex((byte) => byte === 0x22 || byte === 0x5c);
-          const end = at + shift + bytes.length;
-          expect(wasm.simdEnd(at + shift, end)).toBe(expected < 0 ? end : at + shift + expected);
-          expect(wasm.scalarEnd(at + shift, end)).toBe(expected < 0 ? end : at + shift + expected);
+        fc.array(value, { minLength: 1, maxLength: 12 }),
+        value,
+        fc.constantFrom(0, 1),
+        (messages, tools, indent) => {
+          const body = Buffer.from(JSON.stringify({ messages, model: "m", tools, stream: true }, null, indent));
+          const whole = scan(body);
+          for (const step of [1, 2, 7, 61, 64, 200, 1024]) expect(scan(body, step)).toEqual(whole);
+          expect(whole).toMatchObject({ status: "complete", consumed: body.length });
+          expect(whole.model.map((found) => found.value)).toEqual(["m"]);
+          expect(whole.stream.map((found) => found.raw)).toEqual(["true"]);
         },
       ),
+      { numRuns: 300 },
     );
+  });
+
+  it("with one byte changed are refused at the same byte however they are cut", () => {
+    fc.assert(
+      fc.property(value, fc.nat(), fc.constantFrom(..."\"\\{}[],:/#'x+ "), (messages, where, char) => {
+        const body = Buffer.from(JSON.stringify({ messages: [messages, { a: [1e30, "b"] }], model: "m" }));
+        body.write(char, where % body.length, "latin1");
+        const whole = scan(body);
+        for (const step of [1, 2, 7, 61, 64, 200]) expect(scan(body, step)).toEqual(whole);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+describe("string-end", () => {
+  /** Offset behind the closing quote, or -1. */
+  function reference(bytes: Buffer): number {
+    for (let at = 0; at < bytes.length; at++) {
+      if (bytes[at] === 0x22) return at + 1;
+      if (bytes[at] === 0x5c) at++;
+    }
+    return -1;
+  }
+
+  function skip(bytes: Buffer, shift: number, step: number, vectors: 0 | 1): number {
+    const start = wasm.allocate(bytes.length + 16) + shift;
+    // What stands in front of a window must not count.
+    new Uint8Array(wasm.memory.buffer, start - shift, shift).fill(0x5c);
+    new Uint8Array(wasm.memory.buffer, start, bytes.length).set(bytes);
+    wasm.beginString();
+    for (let at = 0; at < bytes.length; at += step) {
+      const end = at + wasm.skipString(start + at, Math.min(step, bytes.length - at), vectors);
+      if (wasm.stringClosed()) return end;
+    }
+    return -1;
+  }
+
+  const piece = fc.constantFrom(
+    "\\",
+    "\\\\",
+    '\\"',
+    '\\\\\\"',
+    "\\n",
+    "text ",
+    "x".repeat(130),
+    "é",
+    "\\".repeat(63),
+    "\\".repeat(64),
+  );
+  it("finds the closing quote that stands behind any escapes, at every alignment and cut", () => {
+    fc.assert(
+      fc.property(
+        fc.array(piece, { maxLength: 30 }),
+        fc.constantFrom("", '"', '""', 'a"b"'),
+        fc.nat(15),
+        (pieces, end, shift) => {
+          const bytes = Buffer.from(pieces.join("") + end + "z".repeat(70));
+          const expected = reference(bytes);
+          for (const step of [1, 2, 7, 64, 65, 200, bytes.length]) {
+            expect(skip(bytes, shift, step, 1)).toBe(expected);
+            expect(skip(bytes, shift, step, 0)).toBe(expected);
+          }
+        },
+      ),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("finds it at every offset", () => {
+    for (let size = 0; size < 2200; size += size < 300 ? 1 : 37) {
+      for (const before of ["", '\\"', "\\\\", '\\\\\\"']) {
+        const bytes = Buffer.from(`${before}${"x".repeat(size)}"${'"'.repeat(80)}`);
+        expect(skip(bytes, size % 16, bytes.length, 1)).toBe(before.length + size + 1);
+      }
+    }
   });
 });
 

@@ -3,17 +3,18 @@
  *
  * Finds the values of a few known top-level keys in a body that arrives in pieces, wherever they stand. It never builds a
  * document: state is a few words, input may be cut at any byte, and it never throws. A full parser would need the whole body as UTF-16 (twice
- * the memory, four to twenty times the time) and ends the VM on bad input.
+ * the memory, ten times the time) and ends the VM on bad input.
  *
- * What it vouches for: the top level is JSON grammar exactly; below, strings and brackets are matched exactly, so that nothing
- * inside a value can pass for a top-level key. What it leaves to the upstream: the grammar of nested values, the spelling of
- * numbers and UTF-8. So it accepts every valid document (within the limits) and finds there what `JSON.parse` finds.
+ * What it vouches for: the top level is JSON grammar exactly; below, strings and brackets are matched exactly and nothing that begins a comment or another kind of
+ * string stands outside of strings (`json-skip`), so that nothing inside a value can pass for a top-level key, not even for a lenient parser. What it leaves to the upstream: the
+ * rest of the grammar of nested values, the spelling of numbers, and UTF-8 (`utf8-check`). So it accepts every valid document (within the limits) and finds there what `JSON.parse` finds.
  *
  * Reference: RFC 8259. Duplicate keys: every value is reported in order, so the last one wins as in `JSON.parse`, and `count` tells.
  */
-import { isScalar } from "./json-capture";
-import { JsonText, TextStatus } from "./json-text";
-import { stringEnd } from "./string-end";
+import { isScalar, JsonCapture } from "./json-capture";
+import { BracketStack, NestedSkip, SkipStatus } from "./json-skip";
+import { TextStatus } from "./json-text";
+import { StringSkip } from "./string-end";
 
 export const enum ScanStatus {
   /** All input consumed, the document is not complete. */
@@ -37,8 +38,6 @@ export const enum JsonKind {
   Array = 5,
 }
 
-/** Deepest nesting: four times what real tool schemas reach, and below what recursive parsers survive. */
-export const MAX_DEPTH: i32 = 256;
 /** Longer keys cannot be wanted ones. */
 export const MAX_KEY: i32 = 64;
 /** Longest captured value, decoded bytes. A longer string is found with `truncated` set. */
@@ -85,7 +84,6 @@ const enum State {
   InScalar,
   Nested,
   SkippedString,
-  SkippedEscape,
   AfterValue,
   End,
   Failed,
@@ -105,12 +103,12 @@ export class JsonScanner {
 
   private state: State = State.Start;
   private failure: ScanStatus = ScanStatus.Invalid;
-  private depth: i32 = 0;
-  /** One bit per open bracket: set for an array. */
-  private readonly brackets: usize = heap.alloc(MAX_DEPTH / 8);
+  private readonly brackets: BracketStack = new BracketStack();
+  private readonly nested: NestedSkip = new NestedSkip(this.brackets);
+  private readonly skipped: StringSkip = new StringSkip();
   private readonly keyBytes: usize = heap.alloc(MAX_KEY);
-  /** Decodes the current key or wanted string. */
-  private readonly text: JsonText = new JsonText();
+  /** Decodes the current key or wanted scalar. */
+  private readonly text: JsonCapture = new JsonCapture();
   /** Wanted field of the current key, or null. */
   private wanted: JsonField | null = null;
   private bom: i32 = 0;
@@ -128,7 +126,7 @@ export class JsonScanner {
     this.field = null;
     this.wanted = null;
     this.consumed = 0;
-    this.depth = 0;
+    this.brackets.depth = 0;
     this.bom = 0;
     this.firstMember = 0;
     this.empty = false;
@@ -146,40 +144,27 @@ export class JsonScanner {
     while (at < end) {
       switch (this.state) {
         case State.Nested: {
-          at = this.skipNested(at, end, base);
-          break;
-        }
-        case State.SkippedEscape: {
-          at++;
-          this.state = State.SkippedString;
+          at = this.nested.feed(at, end);
+          const status = this.nested.status;
+          if (status == SkipStatus.Closed) this.finishValue(<u32>(at - base));
+          else if (status != SkipStatus.More) this.fail(status == SkipStatus.Limit ? ScanStatus.Limit : ScanStatus.Invalid);
           break;
         }
         case State.SkippedString: {
-          at = this.skipString(at, end);
-          // An unwanted string that is itself the top-level value.
-          if (this.state == State.Nested && this.depth == 1) this.finishValue(<u32>(at - base));
+          at = this.skipped.feed(at, end);
+          if (this.skipped.closed) this.finishValue(<u32>(at - base));
           break;
         }
         case State.InKey:
         case State.InString: {
-          const status = this.text.push(load<u8>(at));
-          if (status == TextStatus.Invalid) {
-            this.fail();
-            break;
-          }
-          at++;
-          if (status == TextStatus.Closed) this.closeText(<u32>(at - base));
+          at = this.text.string(at, end);
+          if (this.text.status == TextStatus.Closed) this.closeText(<u32>(at - base));
+          else if (this.text.status == TextStatus.Invalid) this.fail();
           break;
         }
         case State.InScalar: {
-          const byte = load<u8>(at);
-          if (isScalar(byte)) {
-            const wanted = this.wanted;
-            if (wanted !== null) append(wanted, byte);
-            at++;
-          } else {
-            this.finishValue(<u32>(at - base));
-          }
+          at = this.scalar(at, end);
+          if (at < end) this.finishValue(<u32>(at - base));
           break;
         }
         case State.Failed: {
@@ -187,9 +172,8 @@ export class JsonScanner {
           return this.failure;
         }
         default: {
-          const byte = load<u8>(at);
-          if (byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09) at++;
-          else if (this.structural(byte, <u32>(at - base))) at++;
+          at = behindSpace(at, end);
+          if (at < end && this.structural(load<u8>(at), <u32>(at - base))) at++;
         }
       }
       if (this.field !== null) {
@@ -212,7 +196,7 @@ export class JsonScanner {
     switch (this.state) {
       case State.Start: {
         if (byte == 0x7b && (this.bom == 0 || this.bom == 3)) {
-          this.depth = 1;
+          this.brackets.push(byte);
           this.firstMember = offset + 1;
           this.state = State.FirstKey;
           return true;
@@ -265,11 +249,9 @@ export class JsonScanner {
 
   private openValue(byte: u8, offset: u32): bool {
     const wanted = this.wanted;
+    const number = byte == 0x2d || byte - 48 < 10;
     if (wanted !== null) {
       wanted.start = offset;
-      wanted.length = 0;
-      wanted.truncated = false;
-      wanted.malformed = false;
       wanted.kind =
         byte == 0x22
           ? JsonKind.String
@@ -277,76 +259,46 @@ export class JsonScanner {
             ? JsonKind.Object
             : byte == 0x5b
               ? JsonKind.Array
-              : byte == 0x2d || byte - 48 < 10
+              : number
                 ? JsonKind.Number
                 : JsonKind.Literal;
+      this.text.begin(wanted.value, MAX_VALUE);
     }
     if (byte == 0x22) {
-      this.state = State.SkippedString;
-      if (wanted !== null) {
-        this.text.begin(wanted.value, MAX_VALUE);
-        this.state = State.InString;
-      }
+      this.state = wanted !== null ? State.InString : State.SkippedString;
+      this.skipped.begin();
       return true;
     }
     if (byte == 0x7b || byte == 0x5b) {
       this.state = State.Nested;
-      return this.push(byte == 0x5b);
+      this.brackets.push(byte);
+      this.nested.begin();
+      return true;
     }
-    if (byte == 0x2d || byte - 48 < 10 || byte == 0x74 || byte == 0x66 || byte == 0x6e) {
+    if (number || byte == 0x74 || byte == 0x66 || byte == 0x6e) {
       this.state = State.InScalar;
       return false;
     }
     return this.fail();
   }
 
-  /** Inside a nested value, strings included. Returns the new position. */
-  private skipNested(at: usize, end: usize, base: usize): usize {
-    while (at < end) {
-      const byte = load<u8>(at++);
-      if (byte == 0x22) {
-        at = this.skipString(at, end);
-        if (this.state != State.Nested) return at;
-      } else if ((byte & 0xd9) == 0x59) {
-        // The four brackets share these bits; 'Y', 'y' and two others are told apart here.
-        if (byte == 0x7b || byte == 0x5b) {
-          if (!this.push(byte == 0x5b)) return at - 1;
-        } else if (byte == 0x7d || byte == 0x5d) {
-          if (!this.pop(byte == 0x5d)) return at - 1;
-          if (this.depth == 1) {
-            this.finishValue(<u32>(at - base));
-            return at;
-          }
-        }
-      }
+  /** Inside a number or literal. Returns the address behind it, or `end`. */
+  private scalar(at: usize, end: usize): usize {
+    const wanted = this.wanted !== null;
+    while (at < end && isScalar(load<u8>(at))) {
+      if (wanted) this.text.scalar(load<u8>(at));
+      at++;
     }
     return at;
-  }
-
-  /** Inside a string nobody wants. Returns the position behind its closing quote with state `Nested`, or `end` with the state to resume in. */
-  private skipString(at: usize, end: usize): usize {
-    while (true) {
-      at = stringEnd(at, end);
-      if (at == end) {
-        this.state = State.SkippedString;
-        return end;
-      }
-      if (load<u8>(at) == 0x22) {
-        this.state = State.Nested;
-        return at + 1;
-      }
-      at += 2;
-      if (at > end) {
-        this.state = State.SkippedEscape;
-        return end;
-      }
-    }
   }
 
   private finishValue(end: u32): void {
     this.state = State.AfterValue;
     const wanted = this.wanted;
     if (wanted !== null) {
+      wanted.length = this.text.length;
+      wanted.truncated = this.text.truncated;
+      wanted.malformed = this.text.malformed;
       wanted.end = end;
       wanted.count++;
       this.field = wanted;
@@ -354,27 +306,8 @@ export class JsonScanner {
     }
   }
 
-  private push(array: bool): bool {
-    if (this.depth >= MAX_DEPTH) {
-      this.failure = ScanStatus.Limit;
-      this.state = State.Failed;
-      return false;
-    }
-    const word = this.brackets + (<usize>this.depth >> 3);
-    const bit: u8 = 1 << (<u8>this.depth & 7);
-    store<u8>(word, array ? load<u8>(word) | bit : load<u8>(word) & ~bit);
-    this.depth++;
-    return true;
-  }
-
-  private pop(array: bool): bool {
-    this.depth--;
-    const bit = load<u8>(this.brackets + (<usize>this.depth >> 3)) >> (<u8>this.depth & 7);
-    return (bit & 1) == (array ? 1 : 0) || this.fail();
-  }
-
-  private fail(): bool {
-    this.failure = ScanStatus.Invalid;
+  private fail(failure: ScanStatus = ScanStatus.Invalid): bool {
+    this.failure = failure;
     this.state = State.Failed;
     return false;
   }
@@ -385,12 +318,6 @@ export class JsonScanner {
       this.wanted = this.match();
       this.state = State.Colon;
       return;
-    }
-    const wanted = this.wanted;
-    if (wanted !== null) {
-      wanted.length = this.text.length;
-      wanted.truncated = this.text.truncated;
-      wanted.malformed = this.text.malformed;
     }
     this.finishValue(end);
   }
@@ -407,11 +334,11 @@ export class JsonScanner {
   }
 }
 
-function append(field: JsonField, byte: u8): void {
-  if (field.length < MAX_VALUE) {
-    store<u8>(field.value + <usize>field.length, byte);
-    field.length++;
-  } else {
-    field.truncated = true;
+function behindSpace(at: usize, end: usize): usize {
+  while (at < end) {
+    const byte = load<u8>(at);
+    if (byte != 0x20 && byte != 0x0a && byte != 0x0d && byte != 0x09) break;
+    at++;
   }
+  return at;
 }

@@ -1,38 +1,44 @@
 /**
- * Runs over the objects and arrays of a JSON document nobody asked for. `JsonWalker` drives it.
+ * Runs over the objects and arrays of a JSON document nobody asked for. `JsonScanner` and `JsonWalker` drive it.
  *
- * Strings and brackets are matched exactly, so that nothing inside can pass for the end; a backslash outside of strings is refused; the rest of the grammar is not looked at. Resumable between any
- * two bytes, no allocation, never throws. Reference: RFC 8259 section 2.
+ * Strings and brackets are matched exactly, so that nothing inside can pass for the end. Outside of strings, bytes that begin an escape, a comment or another kind of string in a
+ * dialect of JSON (`\\ # ' /`) are refused, so that a lenient parser behind this one sees the same strings and brackets. The rest of the grammar is not looked at.
+ * Resumable between any two bytes, no allocation, never throws. Reference: RFC 8259 section 2.
  */
-import { betweenQuotes, BLOCK, bytesEqual, escapedBytes } from "./json-block";
-import { MAX_DEPTH } from "./json-scanner";
-import { TextSkip } from "./text-skip";
+import { betweenQuotes, BLOCK, bytesEqual, escapedBytes, mask, Needle, needle } from "./json-block";
+import { StringSkip } from "./string-end";
 
-/** The open brackets, one bit each. */
+/** Deepest nesting: four times what real tool schemas reach, and below what recursive parsers survive. */
+export const MAX_DEPTH: i32 = 256;
+
+/** Blocks inside of a string and without a quote, after which the string counts as long. */
+const LONG_STRING: i32 = 4;
+
+/** The open brackets, one byte each. */
 @final
 export class BracketStack {
   depth: i32 = 0;
-  private readonly bits: usize = heap.alloc(MAX_DEPTH / 8);
+  private readonly open: usize = heap.alloc(MAX_DEPTH);
 
   /** Whether the innermost bracket is that of an array. At least one must be open. */
   get array(): bool {
-    const last = this.depth - 1;
-    return ((load<u8>(this.bits + (<usize>last >> 3)) >> (<u8>last & 7)) & 1) != 0;
+    return load<u8>(this.open + <usize>(this.depth - 1)) == 0x5b;
   }
 
-  /** False when it is too deep. */
-  push(array: bool): bool {
+  /** `{` or `[`. False when it is too deep. */
+  @inline
+  push(bracket: u8): bool {
     if (this.depth >= MAX_DEPTH) return false;
-    const word = this.bits + (<usize>this.depth >> 3);
-    const bit: u8 = 1 << (<u8>this.depth & 7);
-    store<u8>(word, array ? load<u8>(word) | bit : load<u8>(word) & ~bit);
+    store<u8>(this.open + <usize>this.depth, bracket);
     this.depth++;
     return true;
   }
 
-  /** False when the innermost bracket is of the other sort. */
-  pop(array: bool): bool {
-    const fits = this.array == array;
+  /** `}` or `]`. False when the innermost bracket is of the other sort. At least one must be open. */
+  @inline
+  pop(bracket: u8): bool {
+    // The two of a pair differ in these two bits.
+    const fits = (load<u8>(this.open + <usize>(this.depth - 1)) ^ bracket) == 0x06;
     if (fits) this.depth--;
     return fits;
   }
@@ -51,7 +57,7 @@ export class NestedSkip {
   /** The last byte looked at did this; for errors, it is the byte at the returned address. */
   status: SkipStatus = SkipStatus.More;
   private floor: i32 = 0;
-  private readonly string: TextSkip = new TextSkip();
+  private readonly string: StringSkip = new StringSkip();
 
   constructor(private readonly brackets: BracketStack) {}
 
@@ -61,7 +67,7 @@ export class NestedSkip {
     this.string.closed = true;
   }
 
-  /** Returns the address behind the closing bracket, that of a wrong byte, or `limit`. */
+  /** Returns the address behind the closing bracket, that of a wrong byte, or `limit`. O(bytes). */
   feed(at: usize, limit: usize): usize {
     this.status = SkipStatus.More;
     const string = this.string;
@@ -82,8 +88,7 @@ export class NestedSkip {
         string.begin();
         at = string.feed(at + 1, limit);
       } else {
-        // The four brackets and the backslash share these bits; the letters among the others are told apart in `mark`.
-        if ((byte & 0xd8) == 0x58 && !this.mark(byte)) return this.status == SkipStatus.Closed ? at + 1 : at;
+        if (((byte | 0x27) == 0x7f || (byte | 0x0c) == 0x2f) && !this.mark(byte)) return this.status == SkipStatus.Closed ? at + 1 : at;
         at++;
       }
     }
@@ -92,12 +97,19 @@ export class NestedSkip {
 
   /** Whole blocks, from outside of a string; ends early inside of a string that is long. */
   private blocks(at: usize, limit: usize): usize {
+    const quote = needle(Needle.Quote);
+    const backslash = needle(Needle.Backslash);
+    const bracket = needle(Needle.Bracket);
+    const bracketFold = needle(Needle.BracketFold);
+    const foreign = needle(Needle.Foreign);
+    const foreignFold = needle(Needle.ForeignFold);
     /** All ones when the block starts inside of a string; 1 when its first byte is escaped. */
     let inside: u64 = 0;
     let carry: u64 = 0;
-    while (at + BLOCK <= limit) {
-      const slashes = bytesEqual(at, 0x5c, 0);
-      let quotes = bytesEqual(at, 0x22, 0);
+    let plain = 0;
+    do {
+      const slashes = bytesEqual(at, backslash);
+      let quotes = bytesEqual(at, quote);
       if ((slashes | carry) != 0) {
         const escaped = escapedBytes(slashes, carry);
         carry = (slashes & ~escaped) >> 63;
@@ -105,10 +117,19 @@ export class NestedSkip {
       }
       if (inside != 0 && quotes == 0) {
         at += BLOCK;
-        break;
+        if (++plain == LONG_STRING) break;
+        continue;
       }
+      plain = 0;
       const text = betweenQuotes(quotes) ^ inside;
-      let marks = (slashes | bytesEqual(at, 0x7b, 0x20) | bytesEqual(at, 0x7d, 0x20)) & ~text;
+      let marks =
+        ~text &
+        mask(
+          marked(at, bracket, bracketFold, foreign, foreignFold),
+          marked(at + 16, bracket, bracketFold, foreign, foreignFold),
+          marked(at + 32, bracket, bracketFold, foreign, foreignFold),
+          marked(at + 48, bracket, bracketFold, foreign, foreignFold),
+        );
       while (marks != 0) {
         const hit = at + <usize>ctz(marks);
         if (!this.mark(load<u8>(hit))) return this.status == SkipStatus.Closed ? hit + 1 : hit;
@@ -116,26 +137,35 @@ export class NestedSkip {
       }
       inside = <u64>(<i64>text >> 63);
       at += BLOCK;
-    }
+    } while (at + BLOCK <= limit);
     if (inside != 0) this.string.begin(carry != 0);
     return at;
   }
 
-  /** A byte outside of strings. False when it ends the value, or is wrong: a backslash, or the wrong bracket. */
+  /** A marked byte outside of strings. False when it ends the value, or is wrong. */
+  @inline
   private mark(byte: u8): bool {
     const brackets = this.brackets;
     if (byte == 0x7b || byte == 0x5b) {
-      if (brackets.push(byte == 0x5b)) return true;
+      if (brackets.push(byte)) return true;
       this.status = SkipStatus.Limit;
     } else if (byte == 0x7d || byte == 0x5d) {
-      if (!brackets.pop(byte == 0x5d)) this.status = SkipStatus.Invalid;
+      if (!brackets.pop(byte)) this.status = SkipStatus.Invalid;
       else if (brackets.depth >= this.floor) return true;
       else this.status = SkipStatus.Closed;
-    } else if (byte == 0x5c) {
-      this.status = SkipStatus.Invalid;
-    } else {
+    } else if (byte == 0x2b) {
+      // The plus of an exponent.
       return true;
+    } else {
+      this.status = SkipStatus.Invalid;
     }
     return false;
   }
+}
+
+/** All ones in the lanes of bytes that `mark` decides about. */
+@inline
+function marked(at: usize, bracket: v128, bracketFold: v128, foreign: v128, foreignFold: v128): v128 {
+  const bytes = v128.load(at);
+  return v128.or(i8x16.eq(v128.or(bytes, bracketFold), bracket), i8x16.eq(v128.or(bytes, foreignFold), foreign));
 }

@@ -167,14 +167,14 @@ export class JsonWalker {
         if (byte != 0x7b || (this.bom != 0 && this.bom != 3)) return this.byteOrderMark(byte);
         this.at++;
         this.firstMember = this.consumed;
-        this.brackets.push(false);
+        this.brackets.push(byte);
         this.kind = JsonKind.Object;
         this.state = State.Nested;
         this.enter(ROOT);
         return WalkEvent.NeedMore;
       }
       case State.FirstKey:
-        return byte == 0x7d ? this.close(false) : this.openKey(byte);
+        return byte == 0x7d ? this.close(byte) : this.openKey(byte);
       case State.Key:
         return this.openKey(byte);
       case State.Colon: {
@@ -184,11 +184,11 @@ export class JsonWalker {
         return WalkEvent.NeedMore;
       }
       case State.FirstElement:
-        return byte == 0x5d ? this.close(true) : this.openValue(byte);
+        return byte == 0x5d ? this.close(byte) : this.openValue(byte);
       case State.Value:
         return this.openValue(byte);
       case State.AfterValue: {
-        if (byte == 0x7d || byte == 0x5d) return this.close(byte == 0x5d);
+        if (byte == 0x7d || byte == 0x5d) return this.close(byte);
         if (byte != 0x2c) return this.fail(WalkEvent.Invalid);
         this.at++;
         this.state = this.brackets.array ? State.Value : State.Key;
@@ -229,7 +229,7 @@ export class JsonWalker {
       this.skipped.begin();
       this.at++;
     } else if (byte == 0x7b || byte == 0x5b) {
-      if (!this.brackets.push(byte == 0x5b)) return this.fail(WalkEvent.Limit);
+      if (!this.brackets.push(byte)) return this.fail(WalkEvent.Limit);
       this.kind = byte == 0x5b ? JsonKind.Array : JsonKind.Object;
       this.state = State.Nested;
       this.nested.begin();
@@ -247,10 +247,10 @@ export class JsonWalker {
   }
 
   /** The bracket that ends the innermost entered value. */
-  private close(array: bool): WalkEvent {
-    if (!this.brackets.pop(array)) return this.fail(WalkEvent.Invalid);
+  private close(bracket: u8): WalkEvent {
+    if (!this.brackets.pop(bracket)) return this.fail(WalkEvent.Invalid);
     this.at++;
-    this.kind = array ? JsonKind.Array : JsonKind.Object;
+    this.kind = bracket == 0x5d ? JsonKind.Array : JsonKind.Object;
     this.tag = this.path.tag;
     this.start = this.path.start;
     this.path.depth--;

@@ -1,12 +1,9 @@
 /**
- * Finds every place where a top-level key `model` could stand, without parsing: the proof behind the router's fast path for large bodies.
+ * Finds every place where a key `model` could stand, without parsing and from any byte on: how a large body is read from its end when the last `model` wins.
  *
  * A JSON key that decodes to `model` is on the wire either the seven bytes `"model"`, or has one of its letters as an escape, and all five letters lie in
  * 0x64..0x6f, so the escape begins with `\u006`. Where neither stands there is no such key, whatever the document looks like. Text that quotes JSON has
  * `\"model\"`, whose closing quote follows a backslash, so it is no candidate.
- *
- * Why not scan: a quote or backslash comes every twenty bytes in real prompts, and each one is a branch that no processor predicts.
- * This loop compares shifted blocks and branches only on a suspect. Measured: a quarter of the scanner's time on 1 MB.
  */
 
 /** Bytes a candidate may reach beyond its first; windows must overlap by this much. */

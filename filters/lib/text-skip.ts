@@ -4,9 +4,8 @@
  * Long strings are done in blocks, whose escapes are found by arithmetic (`json-block`); only `\u` is looked at one by one.
  * Resumable between any two bytes, no allocation, never throws. Reference: RFC 8259 section 7.
  */
-import { BLOCK, bytesEqual, escapedBytes } from "./json-block";
+import { BLOCK, bytesEqual, escapedBytes, Needle, needle } from "./json-block";
 import { hex } from "./json-text";
-import { stringEnd } from "./string-end";
 
 const NONE: i32 = 0;
 const BACKSLASH: i32 = 1;
@@ -58,13 +57,13 @@ export class TextSkip {
         if (this.closed) return at;
         continue;
       }
-      at = stringEnd(at, limit);
       if (at == limit) return at;
-      if (load<u8>(at++) == 0x22) {
+      const byte = load<u8>(at++);
+      if (byte == 0x22) {
         this.closed = true;
         return at;
       }
-      this.escape = BACKSLASH;
+      if (byte == 0x5c) this.escape = BACKSLASH;
     }
   }
 
@@ -73,9 +72,12 @@ export class TextSkip {
     /** 1 when the byte at `at` is escaped. */
     let carry: u64 = 0;
     let excess: u32 = 0;
-    while (at + BLOCK + REACH <= limit) {
-      const slashes = bytesEqual(at, 0x5c, 0);
-      let quotes = bytesEqual(at, 0x22, 0);
+    const quote = needle(Needle.Quote);
+    const backslash = needle(Needle.Backslash);
+    const smallU = needle(Needle.SmallU);
+    do {
+      const slashes = bytesEqual(at, backslash);
+      let quotes = bytesEqual(at, quote);
       if ((slashes | carry) != 0) {
         let escaped = escapedBytes(slashes, carry);
         carry = (slashes & ~escaped) >> 63;
@@ -83,7 +85,7 @@ export class TextSkip {
         // Only those before the closing quote.
         escaped &= (quotes & -quotes) - 1;
         excess += <u32>popcnt(escaped);
-        let units = bytesEqual(at, 0x75, 0) & escaped;
+        let units = bytesEqual(at, smallU) & escaped;
         while (units != 0) {
           excess += unitExcess(at + <usize>ctz(units) + 1);
           units &= units - 1;
@@ -95,7 +97,7 @@ export class TextSkip {
         return at + <usize>ctz(quotes) + 1;
       }
       at += BLOCK;
-    }
+    } while (at + BLOCK + REACH <= limit);
     this.excess += excess;
     if (carry != 0) this.escape = BACKSLASH;
     return at;

@@ -1,9 +1,17 @@
 /** Entry of llm-router.wasm. Only callbacks that do something are exported: each one is a VM entry per stream. */
 import { registerRoot } from "../sdk";
+import { AttemptRoot } from "./attempt";
 import { LlmRouterRoot } from "./llm-router";
 
 export * from "../sdk/exports/lifecycle";
-export { proxy_on_request_body, proxy_on_request_headers, proxy_on_request_trailers, proxy_on_response_body } from "../sdk/exports/http";
+export {
+  proxy_on_request_body,
+  proxy_on_request_headers,
+  proxy_on_request_trailers,
+  proxy_on_response_body,
+  proxy_on_response_headers,
+} from "../sdk/exports/http";
 export { proxy_on_tick } from "../sdk/exports/root";
 
 registerRoot("llm-router", () => new LlmRouterRoot());
+registerRoot("llm-router-attempt", () => new AttemptRoot());

@@ -1,92 +1,87 @@
 import { Bytes } from "../sdk";
+import { Target } from "./target";
 
-/** What a matched model (or a configured default) turns a request into. */
+/** One entry of `models`. */
 @final
-export class ModelRule {
-  /** Name the upstream knows the model by; empty keeps the client's. */
-  upstreamModel: Bytes = new Bytes();
-  /** The same as a JSON string with quotes, ready to stand in a body. */
-  upstreamToken: Bytes = new Bytes();
-
+export class ModelEntry {
   constructor(
     /** Model pattern as configured, without a trailing `*`. */
     readonly name: Bytes,
-    /** Value of the route header. */
-    readonly route: Bytes,
+    readonly target: Target,
   ) {}
 }
 
 /**
- * Model name -> rule: exact names by hash, then the longest matching prefix, then `*`.
+ * Model name -> entry: exact names by hash, then the longest matching prefix, then `*`.
  *
  * Exact lookup is O(name) whatever the number of models; prefixes are few and kept longest first, so the first match is the answer.
  */
 @final
 export class ModelTable {
-  private slots: StaticArray<ModelRule | null> = new StaticArray<ModelRule | null>(16);
+  private slots: StaticArray<ModelEntry | null> = new StaticArray<ModelEntry | null>(16);
   private exactCount: i32 = 0;
-  private readonly prefixes: ModelRule[] = [];
-  private any: ModelRule | null = null;
+  private readonly prefixes: ModelEntry[] = [];
+  private any: ModelEntry | null = null;
 
   /** False when the name is in the table already. */
-  addExact(rule: ModelRule): bool {
-    if (this.exact(rule.name) !== null) return false;
+  addExact(entry: ModelEntry): bool {
+    if (this.exact(entry.name) !== null) return false;
     if ((this.exactCount + 1) * 2 > this.slots.length) this.grow();
-    this.place(rule);
+    this.place(entry);
     this.exactCount++;
     return true;
   }
 
-  /** `rule.name` is the prefix; the empty prefix matches every model. */
-  addPrefix(rule: ModelRule): bool {
-    if (rule.name.len == 0) {
+  /** `entry.name` is the prefix; the empty prefix matches every model. */
+  addPrefix(entry: ModelEntry): bool {
+    if (entry.name.len == 0) {
       if (this.any !== null) return false;
-      this.any = rule;
+      this.any = entry;
       return true;
     }
     let at = 0;
-    for (; at < this.prefixes.length && this.prefixes[at].name.len >= rule.name.len; at++) {
-      if (this.prefixes[at].name.equals(rule.name)) return false;
+    for (; at < this.prefixes.length && this.prefixes[at].name.len >= entry.name.len; at++) {
+      if (this.prefixes[at].name.equals(entry.name)) return false;
     }
-    this.prefixes.push(rule);
+    this.prefixes.push(entry);
     for (let i = this.prefixes.length - 1; i > at; i--) this.prefixes[i] = this.prefixes[i - 1];
-    this.prefixes[at] = rule;
+    this.prefixes[at] = entry;
     return true;
   }
 
-  /** The rule for a model name, or null. */
-  find(name: Bytes): ModelRule | null {
+  /** The entry for a model name, or null. */
+  find(name: Bytes): ModelEntry | null {
     const exact = this.exact(name);
     if (exact !== null) return exact;
     for (let i = 0; i < this.prefixes.length; i++) {
-      const rule = unchecked(this.prefixes[i]);
-      if (name.startsWith(rule.name)) return rule;
+      const entry = unchecked(this.prefixes[i]);
+      if (name.startsWith(entry.name)) return entry;
     }
     return this.any;
   }
 
-  private exact(name: Bytes): ModelRule | null {
+  private exact(name: Bytes): ModelEntry | null {
     const mask = this.slots.length - 1;
     for (let at = hash(name) & mask; ; at = (at + 1) & mask) {
-      const rule = unchecked(this.slots[at]);
-      if (rule === null || rule.name.equals(name)) return rule;
+      const entry = unchecked(this.slots[at]);
+      if (entry === null || entry.name.equals(name)) return entry;
     }
     return null;
   }
 
-  private place(rule: ModelRule): void {
+  private place(entry: ModelEntry): void {
     const mask = this.slots.length - 1;
-    let at = hash(rule.name) & mask;
+    let at = hash(entry.name) & mask;
     while (unchecked(this.slots[at]) !== null) at = (at + 1) & mask;
-    unchecked((this.slots[at] = rule));
+    unchecked((this.slots[at] = entry));
   }
 
   private grow(): void {
     const old = this.slots;
-    this.slots = new StaticArray<ModelRule | null>(old.length * 2);
+    this.slots = new StaticArray<ModelEntry | null>(old.length * 2);
     for (let i = 0; i < old.length; i++) {
-      const rule = unchecked(old[i]);
-      if (rule !== null) this.place(rule);
+      const entry = unchecked(old[i]);
+      if (entry !== null) this.place(entry);
     }
   }
 }

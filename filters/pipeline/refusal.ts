@@ -3,7 +3,9 @@
  *
  *   OpenAI     {"error":{"message":"...","type":"invalid_request_error","param":"model","code":"model_not_found"}}
  *   Anthropic  {"type":"error","error":{"type":"not_found_error","message":"..."}}
+ *   Gemini     {"error":{"code":404,"message":"...","status":"NOT_FOUND"}}
  */
+import { Api } from "../lib/llm-api";
 import { Bytes, ByteWriter, PairsWriter, Status, stream } from "../sdk";
 
 @final
@@ -14,6 +16,7 @@ export class Refusal {
   readonly param: Bytes;
   readonly openaiType: Bytes;
   readonly anthropicType: Bytes;
+  readonly geminiStatus: Bytes;
 
   constructor(
     readonly status: i32,
@@ -28,12 +31,17 @@ export class Refusal {
     this.param = Bytes.literal(param);
     this.openaiType = Bytes.literal(status >= 500 ? "server_error" : "invalid_request_error");
     this.anthropicType = Bytes.literal(anthropicType);
+    this.geminiStatus = Bytes.literal(status >= 500 ? "INTERNAL" : status == 404 ? "NOT_FOUND" : "INVALID_ARGUMENT");
   }
 
   /** Sends the answer; `subject` is shown behind the message when it is not empty. */
-  send(anthropic: bool, subject: Bytes): Status {
+  send(api: Api, subject: Bytes): Status {
     body.reset();
-    if (anthropic) {
+    if (api == Api.GeminiGenerate) {
+      body.text('{"error":{"code":').decimal(this.status).text(',"message":"');
+      this.sentence(subject);
+      body.text('","status":"').bytes(this.geminiStatus).text('"}}');
+    } else if (api == Api.AnthropicMessages) {
       body.text('{"type":"error","error":{"type":"').bytes(this.anthropicType).text('","message":"');
       this.sentence(subject);
       body.text('"}}');
@@ -66,6 +74,8 @@ export const modelRequired = new Refusal(
 );
 export const modelNotFound = new Refusal(404, "model_not_found", "No route is configured for this model", "model", "not_found_error");
 export const invalidJson = new Refusal(400, "invalid_json", "The request body is not a JSON object", "", "invalid_request_error");
+export const invalidForm = new Refusal(400, "invalid_form", "The request body is not a multipart form", "", "invalid_request_error");
+export const invalidUtf8 = new Refusal(400, "invalid_utf8", "The request body is not UTF-8", "", "invalid_request_error");
 export const ambiguousModel = new Refusal(
   400,
   "ambiguous_model",
@@ -85,6 +95,21 @@ export const bodyUnreadable = new Refusal(
   500,
   "body_unreadable",
   "The gateway cannot read request bodies: allow_on_headers_stop_iteration is missing in its Envoy configuration",
+  "",
+  "api_error",
+);
+
+export const targetUnknown = new Refusal(
+  500,
+  "target_unknown",
+  "The endpoint that was picked does not say which target it belongs to: filter metadata tokenmesh.target is missing",
+  "",
+  "api_error",
+);
+export const attemptPlanMissing = new Refusal(
+  500,
+  "attempt_plan_missing",
+  "The attempt filter does not share the VM of the router: both need the same module, vm_id and VM configuration",
   "",
   "api_error",
 );

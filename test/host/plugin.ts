@@ -139,8 +139,11 @@ export class Plugin {
     this.host.count(`wasm.${this.name}.vm_reload_${handle.vm.failure || !handle.root ? "failure" : "success"}`);
   }
 
-  /** A request on one of the workers (from 0). */
-  stream({ worker = 0 }: { worker?: number } = {}): Stream {
+  /**
+   * A request on one of the workers (from 0). `attemptOf`: this plugin is an upstream HTTP filter, and the stream is one attempt of that request;
+   * both see the same filter state.
+   */
+  stream({ worker = 0, attemptOf }: { worker?: number; attemptOf?: Stream } = {}): Stream {
     const { host } = this;
     const handle = this.#handle(worker);
     const policy = this.#spec.failurePolicy ?? "FAIL_CLOSED";
@@ -168,6 +171,7 @@ export class Plugin {
               allowOnHeadersStopIteration: this.#spec.allowOnHeadersStopIteration ?? true,
               failOpen: this.#spec.failOpen ?? false,
             }),
+      attemptOf,
     );
   }
 

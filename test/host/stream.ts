@@ -48,14 +48,16 @@ export class Stream implements StreamPort {
   readonly misuses: string[] = [];
   readonly attributes: Attributes = new Map();
   readonly #host: StreamHost;
-  readonly #state = new Map<string, Uint8Array>();
+  /** Filter state: of an attempt, that of the request which it is made for. */
+  readonly #state: Map<string, Uint8Array>;
   readonly #startMs: number;
   readonly #startNs: bigint;
   readonly #connectionId = ++connections;
   #pendingReply: LocalReply | undefined;
 
-  constructor(host: StreamHost, makeContext: ((stream: StreamPort) => StreamContext) | undefined) {
+  constructor(host: StreamHost, makeContext: ((stream: StreamPort) => StreamContext) | undefined, attemptOf?: Stream) {
     this.#host = host;
+    this.#state = attemptOf ? attemptOf.#state : new Map();
     this.#startMs = host.elapsedMs();
     this.#startNs = host.realtimeNs();
     const context = makeContext?.(this);
@@ -100,8 +102,10 @@ export class Stream implements StreamPort {
     return this.context ? this.#host.logsOf(this.context) : [];
   }
 
-  requestHeaders(headers: HeaderInput, { endOfStream = false }: FrameOptions = {}): this {
-    return this.#step(() => this.request.startHeaders(new HeaderMap(headers), endOfStream));
+  /** A map is taken as it is and changed by the filter, as the one map that all attempts of a request share. */
+  requestHeaders(headers: HeaderInput | HeaderMap, { endOfStream = false }: FrameOptions = {}): this {
+    const map = headers instanceof HeaderMap ? headers : new HeaderMap(headers);
+    return this.#step(() => this.request.startHeaders(map, endOfStream));
   }
   requestBody(chunk: Uint8Array | string, { endOfStream = false }: FrameOptions = {}): this {
     return this.#step(() => this.request.receiveData(bodyOf(chunk), endOfStream));
@@ -123,6 +127,11 @@ export class Stream implements StreamPort {
   end(): this {
     if (!this.ended && !this.downstream.ended) this.resetDetails ??= "downstream_remote_disconnect";
     return this.#step(() => this.#finish(), true);
+  }
+
+  /** Filter state as access logs see it, `%FILTER_STATE(wasm.<path>:PLAIN)%`. */
+  filterState(path: string): Uint8Array | undefined {
+    return this.#state.get(path);
   }
 
   setAttribute(path: string, value: AttributeValue): this {

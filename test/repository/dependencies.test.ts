@@ -13,6 +13,7 @@ const table: readonly (readonly [folder: string, mayImport: readonly string[]])[
   ["filters/state", ["filters/lib", "filters/sdk"]],
   ["filters/pipeline", ["filters/lib", "filters/sdk"]],
   ["filters/llm-router", ["filters/pipeline", "filters/state", "filters/lib", "filters/sdk"]],
+  ["filters/llm-gateway", ["filters/llm-router", "filters/pipeline", "filters/lib", "filters/sdk"]],
   // Control plane: main -> server -> stream -> cache -> protos; nothing points back.
   ["protos", ["npm:protobufjs", "npm:@grpc/grpc-js-xds"]],
   ["xds-server/errors.ts", []],
@@ -111,8 +112,8 @@ describe("dependency direction", () => {
   });
 
   it("notices a forbidden import", () => {
-    expect(faults("filters/llm-router/llm-router.ts")).toEqual([]);
-    expect(targetsOf("filters/llm-router/llm-router.ts")).toContain("filters/lib/json-scanner");
+    expect(faults("filters/llm-router/session.ts")).toEqual([]);
+    expect(targetsOf("filters/llm-router/session.ts")).toContain("filters/lib/json-scanner");
     expect(targetsOf("xds-server/main.ts")).toContain("npm:commander");
   });
 });

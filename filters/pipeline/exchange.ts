@@ -1,0 +1,147 @@
+/**
+ * What the stages know of one request and its answer. One object per stream context, pooled with it and refilled: nothing here is allocated
+ * per request, apart from growing buffers that are kept.
+ */
+import { ChatRequest } from "../lib/chat-request";
+import { JsonField, JsonKind, MAX_VALUE } from "../lib/json-scanner";
+import { Api } from "../lib/llm-api";
+import { UsageReader } from "../lib/usage-reader";
+import { Bytes, ByteWriter } from "../sdk";
+import { CapturedHeaders, WantedHeaders } from "./header-capture";
+import { Refusal } from "./refusal";
+import { StageState } from "./stage";
+
+/** Why the body is not known. Stages decide what becomes of such a request; `refusal` is the answer if nobody wants it. */
+export const enum Problem {
+  None = 0,
+  /** No body, compressed, not UTF-8, or not what the content type says. */
+  Malformed = 1,
+  TooLarge = 2,
+  /** Envoy withholds request bodies from this filter. */
+  Unreadable = 3,
+}
+
+/** Where the request names its model. */
+export const enum ModelPlace {
+  /** Nowhere that could be written to. */
+  None = 0,
+  /** Member of the JSON body, maybe absent: then `modelStart` is where it can be put in. */
+  Json = 1,
+  /** Field of a multipart/form-data body. */
+  Form = 2,
+  /** Segment of the path (Gemini). */
+  Path = 3,
+}
+
+@final
+export class Exchange {
+  /** Context id of the stream. */
+  id: u32 = 0;
+  api: Api = Api.ChatCompletions;
+  /** :path as the client sent it, query included; without the query it is `pathEnd` bytes long. */
+  readonly path: ByteWriter = new ByteWriter();
+  pathEnd: i32 = 0;
+  readonly headers: CapturedHeaders;
+  /** Content-Length was there: it must follow when the body changes. */
+  hasContentLength: bool = false;
+
+  problem: Problem = Problem.None;
+  refusal: Refusal | null = null;
+
+  /** Bytes of the body that Envoy holds. */
+  bodySize: i32 = 0;
+  /** The whole body while it is still borrowed, else empty. */
+  readonly head: Bytes = new Bytes();
+  /** The model as the client named it, decoded; empty when there is none, or it is no string. In memory of this object. */
+  readonly model: Bytes = new Bytes();
+  /** The name is cut, or not well-formed: it must match nothing. */
+  modelBroken: bool = false;
+  modelPlace: ModelPlace = ModelPlace.None;
+  /** Raw bytes of the value in the body, or in the path: [modelStart, modelEnd). */
+  modelStart: i32 = 0;
+  modelEnd: i32 = 0;
+  /** `Json` without a model: whether members follow at `modelStart`. */
+  hasMembers: bool = false;
+
+  /** An answer in pieces is asked for, as far as it is known: by Gemini's method, or by `chat`. */
+  streaming: bool = false;
+  /** Everything else in a JSON body, when a stage asked for it; valid in `onRequest` only. */
+  chat: ChatRequest | null = null;
+
+  /** A stage decided to send the request on as an LLM call: its answer is looked at. */
+  routed: bool = false;
+  /** Where the request went, by its configured name. Valid while the configuration is. */
+  readonly target: Bytes = new Bytes();
+  /** Which rule decided that; empty for none. Valid while the configuration is. */
+  readonly rule: Bytes = new Bytes();
+  /** The model name the upstream gets; empty for the client's. Valid while the configuration is. */
+  readonly servedModel: Bytes = new Bytes();
+  readonly usage: UsageReader = new UsageReader();
+  /** Nanoseconds since the epoch: headers of the request; first byte of a streamed answer (0 before, the largest number for a whole answer). */
+  startedAt: u64 = 0;
+  firstByteAt: u64 = 0;
+
+  /** By `Stage.index`. */
+  readonly states: StageState[] = [];
+  private readonly name: usize = heap.alloc(MAX_VALUE);
+
+  constructor(wanted: WantedHeaders) {
+    this.headers = new CapturedHeaders(wanted);
+  }
+
+  /** Ready for another stream. */
+  begin(id: u32): void {
+    this.id = id;
+    this.path.reset();
+    this.headers.reset();
+    this.hasContentLength = false;
+    this.problem = Problem.None;
+    this.refusal = null;
+    this.bodySize = 0;
+    this.head.clear();
+    this.model.clear();
+    this.modelBroken = false;
+    this.modelPlace = ModelPlace.None;
+    this.streaming = false;
+    this.chat = null;
+    this.routed = false;
+    this.target.clear();
+    this.rule.clear();
+    this.servedModel.clear();
+    this.startedAt = 0;
+    this.firstByteAt = 0;
+    for (let i = 0; i < this.states.length; i++) unchecked(this.states[i]).begin();
+  }
+
+  trouble(problem: Problem, refusal: Refusal): void {
+    this.problem = problem;
+    this.refusal = refusal;
+  }
+
+  /** Takes over what a scan of the JSON body found. `firstMember`: offset where a member can be put in. */
+  takeJsonModel(field: JsonField, firstMember: i32, hasMembers: bool): void {
+    this.modelPlace = ModelPlace.Json;
+    this.hasMembers = hasMembers;
+    const present = field.count > 0;
+    this.modelStart = present ? <i32>field.start : firstMember;
+    this.modelEnd = present ? <i32>field.end : firstMember;
+    if (field.kind == JsonKind.String) this.setModel(field.value, field.length, field.truncated || field.malformed);
+  }
+
+  /** Copies the decoded name. */
+  setModel(from: usize, length: i32, broken: bool): void {
+    const size = min(length, MAX_VALUE);
+    memory.copy(this.name, from, size);
+    this.model.set(this.name, size);
+    this.modelBroken = broken || !isPrintable(this.model);
+  }
+}
+
+/** Names with control characters would not be fit for a header. */
+function isPrintable(name: Bytes): bool {
+  for (let i = 0; i < name.len; i++) {
+    const byte = name.at(i);
+    if (byte < 0x20 || byte == 0x7f) return false;
+  }
+  return true;
+}

@@ -1,0 +1,118 @@
+/**
+ * The plugin around the stages: reads the configuration, keeps what all streams of it share, ticks.
+ *
+ * A filter derives from it and says in `read` which stages there are and where their configuration stands.
+ */
+import { JsonDocument, JsonNode, NodeKind } from "../lib/json-document";
+import { buffer, BufferType, Bytes, log, LogLevel, Metric, RootContext, Status, StreamContext, time } from "../sdk";
+import { AccessLog } from "./access-log";
+import { BodyGuard } from "./body-guard";
+import { ConfigReader } from "./config-reader";
+import { Exchange } from "./exchange";
+import { LlmStream } from "./llm-stream";
+import { Stage } from "./stage";
+import { Telemetry } from "./telemetry";
+import { TrafficConfig } from "./traffic-config";
+
+/**
+ * Milliseconds between ticks: a request whose body is withheld is noticed after at most two, and statistics are written after one
+ * (together, because hostcalls on the request's way would buy nothing).
+ */
+const TICK: i32 = 450;
+
+const CONTENT_TYPE = Bytes.literal("content-type");
+
+export abstract class LlmRoot extends RootContext {
+  traffic: TrafficConfig = new TrafficConfig();
+  readonly stages: Stage[] = [];
+  /** A stage wants `Exchange.chat`. */
+  needsChat: bool = false;
+  /** Headers that only we write; taken from clients one by one when their headers cannot be listed. */
+  readonly reserved: Bytes[] = [];
+  /** Index of content-type among the captured headers. */
+  contentType: i32 = 0;
+  readonly guard: BodyGuard<LlmStream> = new BodyGuard<LlmStream>();
+  readonly telemetry: Telemetry = new Telemetry();
+  private readonly accessLog: AccessLog = new AccessLog();
+  private unreadable: Metric | null = null;
+
+  constructor(private readonly name: string) {
+    super();
+  }
+
+  /** Reads the fields of the configuration and adds the stages. Faults go to `reader`. */
+  abstract read(configuration: JsonNode, reader: ConfigReader): void;
+
+  onConfigure(size: i32): bool {
+    const reader = new ConfigReader();
+    const json = new Bytes();
+    if (size > 0 && buffer.get(BufferType.PluginConfiguration, 0, size, json) == Status.Ok) {
+      this.contentType = this.traffic.wanted.want(CONTENT_TYPE);
+      const document = new JsonDocument();
+      const root = document.parse(json.ptr, json.len);
+      if (root === null) reader.fail("configuration", "is not JSON: " + document.error);
+      else if (root.kind != NodeKind.Object) reader.fail("configuration", "must be an object");
+      else this.read(root, reader);
+    } else {
+      reader.fail("configuration", "missing; at least models or rules are needed");
+    }
+    for (let i = 0; i < reader.faults.length; i++) log.text(LogLevel.Error, this.name + ": " + reader.faults[i]);
+    if (reader.faults.length > 0) return false;
+    time.setTickPeriod(TICK);
+    this.unreadable = Metric.counter("tokenmesh_llm_router_body_unreadable");
+    this.telemetry.begin(this.traffic.measured);
+    return true;
+  }
+
+  addStage(stage: Stage): void {
+    stage.index = this.stages.length;
+    this.stages.push(stage);
+    this.needsChat = this.needsChat || stage.needsChat;
+  }
+
+  createStream(): StreamContext {
+    return new LlmStream(this);
+  }
+
+  newExchange(): Exchange {
+    const exchange = new Exchange(this.traffic.wanted);
+    for (let i = 0; i < this.stages.length; i++) exchange.states.push(this.stages[i].createState());
+    return exchange;
+  }
+
+  onTick(): void {
+    this.telemetry.flush();
+    if (!this.guard.check()) return;
+    log.text(
+      LogLevel.Error,
+      this.name +
+        ": Envoy withholds request bodies, so models cannot be read and this plugin goes by headers only from now on. " +
+        "Set allow_on_headers_stop_iteration: true in its plugin configuration (Envoy 1.35 or newer; under Istio apply the EnvoyFilter in envoy/istio).",
+    );
+    for (let request = this.guard.take(); request !== null; request = this.guard.take()) request.releaseUnread();
+  }
+
+  countUnreadable(): void {
+    const metric = this.unreadable;
+    if (metric !== null) metric.add(1);
+  }
+
+  onResponseHeaders(exchange: Exchange): void {
+    for (let i = 0; i < this.stages.length; i++) unchecked(this.stages[i]).onResponseHeaders(exchange);
+  }
+
+  /** The last byte of the answer is here, and access logs are not written yet. */
+  complete(exchange: Exchange): void {
+    if (this.traffic.accessLog) this.accessLog.write(exchange);
+  }
+
+  /** A stream that the stages have seen is over. */
+  finish(exchange: Exchange): void {
+    if (exchange.routed && this.traffic.metrics) this.telemetry.observe(exchange, time.now());
+    for (let i = 0; i < this.stages.length; i++) unchecked(this.stages[i]).onEnd(exchange);
+  }
+
+  onDelete(): void {
+    this.telemetry.flush();
+  }
+}

@@ -1,0 +1,281 @@
+/**
+ * One HTTP stream: finds out whether it is an LLM call, holds the body until it is complete, has it read once, asks the stages in order, and
+ * looks through the answer while it passes.
+ *
+ *   request headers  one pairs call; reserved headers of the client removed; not an LLM path: continue, nothing more
+ *                    else stop and wait for the body (Gemini names the model in the path: no waiting, unless a stage wants the body)
+ *   request body     read when it is complete (request-body.ts), then `Stage.onRequest` of each stage
+ *   response         headers: `Stage.onResponseHeaders`; body: looked through for token usage, never held, never changed
+ *   end              statistics, `Stage.onEnd`
+ *
+ * Envoy picks the route again because request headers changed.
+ */
+import { Api } from "../lib/llm-api";
+import { LlmPath } from "../lib/llm-path";
+import {
+  buffer,
+  BufferType,
+  Bytes,
+  FilterDataStatus,
+  FilterHeadersStatus,
+  FilterTrailersStatus,
+  HeaderPairs,
+  headers,
+  HttpContext,
+  MapType,
+  scratch,
+  Status,
+  stream,
+  StreamType,
+  time,
+} from "../sdk";
+import { Body } from "./body-guard";
+import { WINDOW } from "./body-scan";
+import { Exchange, ModelPlace, Problem } from "./exchange";
+import { LlmRoot } from "./llm-root";
+import { bodyTooLarge, bodyUnreadable, invalidJson, Refusal, unsupportedEncoding } from "./refusal";
+import { readBody } from "./request-body";
+import { Verdict } from "./stage";
+
+const METHOD = Bytes.literal(":method");
+const PATH = Bytes.literal(":path");
+const POST = Bytes.literal("POST");
+const ACCEPT_ENCODING = Bytes.literal("accept-encoding");
+const CONTENT_LENGTH = Bytes.literal("content-length");
+const CONTENT_ENCODING = Bytes.literal("content-encoding");
+const IDENTITY = Bytes.literal("identity");
+const DESTINATION = Bytes.literal("x-gateway-destination-endpoint");
+/** Headers that begin so are ours: taken from every client. */
+const RESERVED_PREFIX = Bytes.literal("x-llm-");
+
+const pairs = new HeaderPairs();
+const path = new LlmPath();
+const rawPath = new Bytes();
+const chunk = new Bytes();
+const contentType = new Bytes();
+const nothing = new Bytes();
+
+const enum Phase {
+  /** Not ours, answered, or over: every callback continues. */
+  Passing = 0,
+  WaitingForBody = 1,
+  /** Sent on: its answer is looked at. */
+  Routed = 2,
+}
+
+@final
+export class LlmStream extends HttpContext {
+  private phase: Phase = Phase.Passing;
+  /** The stages have seen the request, so they are told of its end. */
+  private asked: bool = false;
+  readonly exchange: Exchange;
+
+  constructor(private readonly root: LlmRoot) {
+    super(root);
+    this.exchange = root.newExchange();
+  }
+
+  onCreate(): void {
+    this.phase = Phase.Passing;
+    this.asked = false;
+  }
+
+  /** The only end that every stream reaches; what an aborted answer had shown of its usage still counts. */
+  onDelete(): void {
+    if (this.phase == Phase.WaitingForBody) this.root.guard.forget(this);
+    else if (this.asked) this.root.finish(this.exchange);
+    this.phase = Phase.Passing;
+    this.asked = false;
+  }
+
+  onRequestHeaders(count: i32, endOfStream: bool): FilterHeadersStatus {
+    if (pairs.load(MapType.HttpRequestHeaders) != Status.Ok) return this.passUnread();
+    const exchange = this.exchange;
+    exchange.begin(this.id);
+    rawPath.clear();
+    let post = false;
+    let compressed = false;
+    let declared: i64 = -1;
+    let encodings = false;
+    while (pairs.next()) {
+      const name = pairs.name;
+      const first: u8 = name.len > 0 ? name.at(0) : 0;
+      if (first == 0x3a) {
+        if (name.equals(PATH)) rawPath.set(pairs.value.ptr, pairs.value.len);
+        else if (name.equals(METHOD)) post = pairs.value.equals(POST);
+      } else if (first == 0x63) {
+        if (name.equals(CONTENT_LENGTH)) declared = decimal(pairs.value);
+        else if (name.equals(CONTENT_ENCODING)) compressed = !pairs.value.equalsIgnoreCase(IDENTITY);
+      } else if (first == 0x78) {
+        if (name.startsWith(RESERVED_PREFIX) || name.equals(DESTINATION)) {
+          headers.remove(MapType.HttpRequestHeaders, name);
+          continue;
+        }
+      } else if (name.equals(ACCEPT_ENCODING)) {
+        encodings = true;
+      }
+      exchange.headers.offer(name, pairs.value);
+    }
+    if (!post || !this.isLlmPath()) return FilterHeadersStatus.Continue;
+
+    // A compressed answer would hide its usage; clients lose nothing but bytes on the wire between Envoy and upstream.
+    if (encodings) headers.remove(MapType.HttpRequestHeaders, ACCEPT_ENCODING);
+    exchange.hasContentLength = declared >= 0;
+    if (this.root.traffic.metrics) exchange.startedAt = time.now();
+    if (compressed) exchange.trouble(Problem.Malformed, unsupportedEncoding);
+    else if (declared > <i64>this.root.traffic.maxBodyBytes) exchange.trouble(Problem.TooLarge, bodyTooLarge);
+    else if (endOfStream) exchange.trouble(Problem.Malformed, invalidJson);
+    else if (exchange.modelPlace != ModelPlace.Path || this.root.needsChat) {
+      if (this.root.guard.state != Body.Unreadable) {
+        this.phase = Phase.WaitingForBody;
+        this.root.guard.watch(this);
+        return FilterHeadersStatus.StopIteration;
+      }
+      this.withoutBody();
+    }
+    return this.ask() ? FilterHeadersStatus.Continue : FilterHeadersStatus.StopIteration;
+  }
+
+  /** Headers that cannot be read cannot be routed by; the ones that choose a route are still not taken from the client. */
+  private passUnread(): FilterHeadersStatus {
+    const reserved = this.root.reserved;
+    for (let i = 0; i < reserved.length; i++) headers.remove(MapType.HttpRequestHeaders, unchecked(reserved[i]));
+    headers.remove(MapType.HttpRequestHeaders, DESTINATION);
+    return FilterHeadersStatus.Continue;
+  }
+
+  onRequestBody(size: i32, endOfStream: bool): FilterDataStatus {
+    if (this.phase != Phase.WaitingForBody) return FilterDataStatus.Continue;
+    if (this.root.guard.state == Body.Unknown) this.root.guard.proveReadable();
+    this.exchange.bodySize = size;
+    if (size > this.root.traffic.maxBodyBytes) this.exchange.trouble(Problem.TooLarge, bodyTooLarge);
+    else if (!endOfStream) return FilterDataStatus.StopIterationAndBuffer;
+    return this.decide() ? FilterDataStatus.Continue : FilterDataStatus.StopIterationNoBuffer;
+  }
+
+  /** With trailers, they and not the last body callback end the request. */
+  onRequestTrailers(count: i32): FilterTrailersStatus {
+    if (this.phase != Phase.WaitingForBody) return FilterTrailersStatus.Continue;
+    return this.decide() ? FilterTrailersStatus.Continue : FilterTrailersStatus.StopIteration;
+  }
+
+  onResponseHeaders(count: i32, endOfStream: bool): FilterHeadersStatus {
+    if (this.phase != Phase.Routed) return FilterHeadersStatus.Continue;
+    this.root.onResponseHeaders(this.exchange);
+    if (endOfStream) this.root.complete(this.exchange);
+    return FilterHeadersStatus.Continue;
+  }
+
+  onResponseBody(size: i32, endOfStream: bool): FilterDataStatus {
+    if (this.phase != Phase.Routed) return FilterDataStatus.Continue;
+    const exchange = this.exchange;
+    for (let at = 0; at < size; at += WINDOW) {
+      const mark = scratch.mark();
+      if (buffer.get(BufferType.HttpResponseBody, at, WINDOW, chunk) != Status.Ok) break;
+      if (at == 0 && exchange.firstByteAt == 0 && exchange.startedAt != 0) this.markFirstByte();
+      exchange.usage.feed(chunk.ptr, chunk.len);
+      scratch.rewind(mark);
+    }
+    if (endOfStream) this.root.complete(exchange);
+    return FilterDataStatus.Continue;
+  }
+
+  /** The first bytes of the answer are in `chunk`: a whole answer is an object, anything else a stream, whose first token came now. */
+  private markFirstByte(): void {
+    const exchange = this.exchange;
+    const whole = !exchange.streaming && (chunk.len == 0 || chunk.at(0) == 0x7b);
+    exchange.firstByteAt = whole ? u64.MAX_VALUE : time.now();
+  }
+
+  /** Called on a tick, with this stream as the effective context, when its body will never be seen. */
+  releaseUnread(): void {
+    this.phase = Phase.Passing;
+    if (stream.setEffectiveContext(this.id) != Status.Ok) return;
+    this.withoutBody();
+    if (this.ask()) stream.resume(StreamType.HttpRequest);
+  }
+
+  private withoutBody(): void {
+    this.root.countUnreadable();
+    this.exchange.trouble(Problem.Unreadable, bodyUnreadable);
+  }
+
+  /** Finds the API by the path; false for paths that are none. */
+  private isLlmPath(): bool {
+    const exchange = this.exchange;
+    const traffic = this.root.traffic;
+    path.read(rawPath.ptr, rawPath.len);
+    exchange.pathEnd = path.end;
+    if (path.isGemini) {
+      if (!(path.isStream ? traffic.geminiStream : traffic.gemini)) return false;
+      exchange.api = Api.GeminiGenerate;
+      exchange.streaming = path.isStream;
+      exchange.modelPlace = ModelPlace.Path;
+      exchange.modelStart = path.modelStart;
+      exchange.modelEnd = path.modelEnd;
+      exchange.setModel(path.value, path.length, path.truncated || path.malformed);
+    } else {
+      const suffixes = traffic.suffixes;
+      const size = rawPath.len;
+      let at = 0;
+      rawPath.len = path.end;
+      while (at < suffixes.length && !rawPath.endsWith(unchecked(suffixes[at]).text)) at++;
+      rawPath.len = size;
+      if (at == suffixes.length) return false;
+      exchange.api = unchecked(suffixes[at]).api;
+    }
+    exchange.path.bytes(rawPath);
+    return true;
+  }
+
+  /** The body is complete, or too large: reads it and asks the stages. False when it was answered. */
+  private decide(): bool {
+    this.phase = Phase.Passing;
+    const exchange = this.exchange;
+    if (exchange.problem == Problem.None) {
+      const root = this.root;
+      const type = exchange.headers.read(root.contentType, contentType);
+      const refusal = readBody(exchange, type, root.needsChat, root.traffic.lastModelWins);
+      if (refusal !== null) return this.refuse(refusal);
+    }
+    return this.ask();
+  }
+
+  /** Asks the stages in order. False when one of them answered, or nobody wants the request. */
+  private ask(): bool {
+    const exchange = this.exchange;
+    this.asked = true;
+    const stages = this.root.stages;
+    for (let i = 0; i < stages.length; i++) {
+      if (unchecked(stages[i]).onRequest(exchange) == Verdict.Next) continue;
+      exchange.routed = false;
+      return false;
+    }
+    exchange.chat = null;
+    if (exchange.routed) {
+      exchange.usage.reset(exchange.api);
+      this.phase = Phase.Routed;
+    } else {
+      const refusal = exchange.refusal;
+      if (refusal !== null) return this.refuse(refusal);
+    }
+    return true;
+  }
+
+  private refuse(refusal: Refusal): bool {
+    refusal.send(this.exchange.api, nothing);
+    return false;
+  }
+}
+
+/** A content-length; -1 for anything that is not a number. Envoy has refused conflicting ones already. */
+function decimal(value: Bytes): i64 {
+  if (value.len == 0 || value.len > 18) return value.len == 0 ? -1 : i64.MAX_VALUE;
+  let result: i64 = 0;
+  for (let i = 0; i < value.len; i++) {
+    const digit = value.at(i) - 48;
+    if (digit > 9) return -1;
+    result = result * 10 + digit;
+  }
+  return result;
+}

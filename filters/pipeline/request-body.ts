@@ -1,0 +1,121 @@
+/**
+ * Reads what the stages need from a complete request body: the model at least, everything `ChatRequest` knows if a stage asked for it.
+ *
+ * The cheapest reader that suffices is taken: only the model is wanted most of the time, and then most bytes of a large body are only looked over.
+ */
+import { ChatRequest } from "../lib/chat-request";
+import { ScanStatus } from "../lib/json-scanner";
+import { Api } from "../lib/llm-api";
+import { MultipartModel } from "../lib/multipart-model";
+import { Flag, RequestField } from "../lib/request-field";
+import { Utf8Check } from "../lib/utf8-check";
+import { buffer, BufferType, Bytes, scratch, Status } from "../sdk";
+import { BodyStatus, firstMember, isEmpty, model, scanBody, WINDOW, window } from "./body-scan";
+import { Exchange, ModelPlace, Problem } from "./exchange";
+import { ambiguousModel, invalidForm, invalidJson, invalidUtf8, Refusal } from "./refusal";
+
+/** One reader of each kind for all streams: a body is read from its first to its last byte within one callback. */
+const chat = new ChatRequest();
+const form = new MultipartModel();
+const utf8 = new Utf8Check();
+const view = new Bytes();
+
+const MULTIPART = Bytes.literal("multipart/form-data");
+const head = new Bytes();
+
+/** True for `multipart/form-data` with any parameters. */
+export function isForm(contentType: Bytes): bool {
+  if (contentType.len < MULTIPART.len) return false;
+  head.set(contentType.ptr, MULTIPART.len);
+  return head.equalsIgnoreCase(MULTIPART);
+}
+
+/**
+ * Fills the exchange from its `bodySize` held bytes. Null when all is well or `exchange.problem` says what is not; a refusal when the body
+ * can be read in two ways, so that no policy may send it on. O(body), constant memory.
+ */
+export function readBody(exchange: Exchange, contentType: Bytes, needsChat: bool, lastModelWins: bool): Refusal | null {
+  if (isForm(contentType)) return readForm(exchange, contentType);
+  return needsChat || exchange.api == Api.GeminiGenerate ? readChat(exchange, lastModelWins) : readModel(exchange, lastModelWins);
+}
+
+function readModel(exchange: Exchange, lastModelWins: bool): Refusal | null {
+  const status = scanBody(exchange.bodySize, lastModelWins);
+  if (status == BodyStatus.Ambiguous) return ambiguousModel;
+  if (status == BodyStatus.InvalidUtf8) exchange.trouble(Problem.Malformed, invalidUtf8);
+  else if (status == BodyStatus.Malformed) exchange.trouble(Problem.Malformed, invalidJson);
+  else exchange.takeJsonModel(model, firstMember(), !isEmpty());
+  keepHead(exchange, window);
+  return null;
+}
+
+function readChat(exchange: Exchange, lastModelWins: bool): Refusal | null {
+  chat.reset(exchange.api);
+  utf8.reset();
+  const size = exchange.bodySize;
+  let status = ScanStatus.NeedMore;
+  let text = true;
+  const mark = scratch.mark();
+  for (let at = 0; at < size && text && goesOn(status); at += WINDOW) {
+    scratch.rewind(mark);
+    const length = min(WINDOW, size - at);
+    if (buffer.get(BufferType.HttpRequestBody, at, length, view) != Status.Ok || view.len != length) break;
+    text = utf8.feed(view.ptr, length);
+    status = chat.feed(view.ptr, length);
+  }
+  const field = chat.fields[RequestField.Model];
+  if (field.count > 1 && !lastModelWins && exchange.api != Api.GeminiGenerate) return ambiguousModel;
+  if (!text || !utf8.complete) {
+    exchange.trouble(Problem.Malformed, invalidUtf8);
+    return null;
+  }
+  if (status != ScanStatus.Complete) {
+    exchange.trouble(Problem.Malformed, invalidJson);
+    return null;
+  }
+  exchange.chat = chat;
+  keepHead(exchange, view);
+  if (exchange.api != Api.GeminiGenerate) {
+    exchange.takeJsonModel(field, <i32>chat.firstMember, chat.hasMembers);
+    exchange.streaming = chat.flag(RequestField.Stream) == Flag.True;
+  }
+  return null;
+}
+
+/** Behind a complete document white space may follow, so that is read too. */
+function goesOn(status: ScanStatus): bool {
+  return status == ScanStatus.NeedMore || status == ScanStatus.Complete;
+}
+
+/** A body of one window need not be read again before it is edited. */
+function keepHead(exchange: Exchange, read: Bytes): void {
+  if (exchange.bodySize <= WINDOW) exchange.head.set(read.ptr, read.len);
+}
+
+function readForm(exchange: Exchange, contentType: Bytes): Refusal | null {
+  if (!form.begin(contentType.ptr, contentType.len)) {
+    exchange.trouble(Problem.Malformed, invalidForm);
+    return null;
+  }
+  const size = exchange.bodySize;
+  let status = ScanStatus.NeedMore;
+  const mark = scratch.mark();
+  for (let at = 0; at < size && goesOn(status); at += WINDOW) {
+    scratch.rewind(mark);
+    const length = min(WINDOW, size - at);
+    if (buffer.get(BufferType.HttpRequestBody, at, length, view) != Status.Ok || view.len != length) break;
+    status = form.feed(view.ptr, length);
+  }
+  if (form.count > 1) return ambiguousModel;
+  if (status != ScanStatus.Complete) {
+    exchange.trouble(Problem.Malformed, invalidForm);
+    return null;
+  }
+  exchange.modelPlace = form.count == 1 ? ModelPlace.Form : ModelPlace.None;
+  exchange.modelStart = <i32>form.start;
+  exchange.modelEnd = <i32>form.end;
+  keepHead(exchange, view);
+  if (form.count == 1) exchange.setModel(form.value, form.length, form.truncated || form.malformed);
+  exchange.streaming = form.stream == Flag.True;
+  return null;
+}

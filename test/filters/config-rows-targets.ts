@@ -1,0 +1,108 @@
+/** Verdicts on `targets` that both the filter and the xDS server must give. */
+import type { Row } from "./config-rows-traffic.ts";
+
+const models = [{ model: "a", route: "r" }];
+const target = (more: object): object => ({ models, targets: { t: { route: "r", ...more } } });
+const named = (name: string): object => ({ models, targets: { [name]: { route: "r" } } });
+const prefix = (pathPrefix: object | string): object => target({ pathPrefix });
+const credential = (one: object | string): object => target({ credential: one });
+const many = (length: number): object =>
+  Object.fromEntries(Array.from({ length }, (_, i) => [`t${i}`, { route: "r" }]));
+
+export const targetRows: readonly Row[] = [
+  ["a target", target({}), true],
+  [
+    "a target with everything",
+    target({
+      upstreamModel: "m",
+      host: "h:443",
+      pathPrefix: { from: "/v1", to: "/x" },
+      credential: { env: "API_KEY" },
+    }),
+    true,
+  ],
+  ["no target", { models, targets: {} }, false],
+  ["targets that are a list", { models, targets: [{ route: "r" }] }, false],
+  ["256 targets", { models, targets: many(256) }, true],
+  ["257 targets", { models, targets: many(257) }, false],
+  ["a name of one letter", named("a"), true],
+  ["a name of every character", named("A0._-z"), true],
+  ["a name of 64 bytes", named("n".repeat(64)), true],
+  ["a name of 65 bytes", named("n".repeat(65)), false],
+  ["an empty name", named(""), false],
+  ["a name that begins with a dot", named(".a"), false],
+  ["a name that begins with a dash", named("-a"), false],
+  ["a name with a space", named("a b"), false],
+  ["a name with a plus", named("a+b"), false],
+  ["a name that is not ASCII", named("é"), false],
+  ["a cluster", { models, targets: { t: { cluster: "c.test" } } }, true],
+  ["a route and a cluster", target({ cluster: "c.test" }), false],
+  ["neither route nor cluster", { models, targets: { t: { host: "h" } } }, false],
+  ["a target that is a name", { models, targets: { t: "r" } }, false],
+  ["a plus in a route", target({ route: "a+b" }), false],
+  ["a plus in a cluster", { models, targets: { t: { cluster: "a+b" } } }, false],
+  ["a space in a route", target({ route: "a b" }), false],
+  ["an empty cluster", { models, targets: { t: { cluster: "" } } }, false],
+  ["a cluster of 256 bytes", { models, targets: { t: { cluster: "c".repeat(256) } } }, true, "filter"],
+  ["a cluster of 257 bytes", { models, targets: { t: { cluster: "c".repeat(257) } } }, false],
+  ["an unknown field", target({ weight: 1 }), false],
+  ["an upstream model of 256 bytes", target({ upstreamModel: "m".repeat(256) }), true],
+  ["an upstream model of 257 bytes", target({ upstreamModel: "m".repeat(257) }), false],
+  ["an empty upstream model", target({ upstreamModel: "" }), false],
+  ["a host of 255 bytes", target({ host: "h".repeat(255) }), true],
+  ["a host of 256 bytes", target({ host: "h".repeat(256) }), false],
+  ["an empty host", target({ host: "" }), false],
+  ["a host with a space", target({ host: "a b" }), false],
+  ["a host that is not ASCII", target({ host: "é.example" }), false],
+
+  ["a prefix", prefix({ from: "/v1", to: "/x/" }), true],
+  ["a prefix for the root", prefix({ to: "/x" }), true],
+  ["the root for a prefix", prefix({ from: "/x", to: "/" }), true],
+  ["a prefix without a goal", prefix({ from: "/v1" }), false],
+  ["an empty prefix", prefix({}), false],
+  ["a prefix that is a path", prefix("/x"), false],
+  ["a prefix without a slash", prefix({ from: "v1", to: "/x" }), false],
+  ["a goal without a slash", prefix({ to: "x" }), false],
+  ["an empty goal", prefix({ to: "" }), false],
+  ["a goal with a space", prefix({ to: "/a b" }), false],
+  ["a goal with a query", prefix({ to: "/a?b=c" }), false],
+  ["a prefix with a fragment", prefix({ from: "/a#b", to: "/x" }), false],
+  ["a prefix of 256 bytes", prefix({ from: `/${"p".repeat(255)}`, to: "/" }), true],
+  ["a prefix of 257 bytes", prefix({ from: `/${"p".repeat(256)}`, to: "/" }), false],
+  ["an unknown field of a prefix", prefix({ to: "/x", regex: "a" }), false],
+
+  ["a secret", credential({ value: "k" }), true],
+  ["a secret of the environment", credential({ env: "API_KEY" }), true],
+  ["two secrets", credential({ value: "k", env: "API_KEY" }), false],
+  ["no secret", credential({ header: "x-api-key" }), false],
+  ["an empty credential", credential({}), false],
+  ["a credential that is a secret", credential("k"), false],
+  ["an empty secret", credential({ value: "" }), false],
+  ["a secret with a space", credential({ value: "a b" }), false],
+  ["a secret with a line break", credential({ value: "a\n" }), false],
+  ["a secret that is a number", credential({ value: 1 }), false],
+  ["a secret of 4096 bytes", credential({ value: "k".repeat(4096) }), true],
+  ["a secret of 4097 bytes", credential({ value: "k".repeat(4097) }), false],
+  ["a variable that begins with a digit", credential({ env: "1A" }), false],
+  ["a variable with a dash", credential({ env: "A-B" }), false],
+  ["an empty variable", credential({ env: "" }), false],
+  ["a variable of 128 bytes", credential({ env: "V".repeat(128) }), true],
+  ["a variable of 129 bytes", credential({ env: "V".repeat(129) }), false],
+  ["a variable that begins with an underscore", credential({ env: "_a1" }), true],
+  ["another header", credential({ header: "x-goog-api-key", value: "k" }), true],
+  ["an upper-case header", credential({ header: "X-Api-Key", value: "k" }), false],
+  ["a pseudo-header", credential({ header: ":path", value: "k" }), false],
+  ["a header of 64 bytes", credential({ header: "h".repeat(64), value: "k" }), true],
+  ["a header of 65 bytes", credential({ header: "h".repeat(65), value: "k" }), false],
+  ["an empty header", credential({ header: "", value: "k" }), false],
+  ["no prefix before a secret", credential({ prefix: "", value: "k" }), true],
+  ["a prefix of spaces", credential({ prefix: "   ", value: "k" }), true],
+  ["a prefix of 64 bytes", credential({ prefix: "p".repeat(64), value: "k" }), true],
+  ["a prefix of 65 bytes", credential({ prefix: "p".repeat(65), value: "k" }), false],
+  ["a prefix with a tab", credential({ prefix: "a\t", value: "k" }), false],
+  ["a prefix that is a number", credential({ prefix: 1, value: "k" }), false],
+  ["an unknown field of a credential", credential({ value: "k", file: "/x" }), false],
+];
+
+/** Set in the VM, so that `env` finds them. */
+export const environmentVariables = { API_KEY: "k", _a1: "k", ["V".repeat(128)]: "k" };
