@@ -92,4 +92,29 @@ export const OVERLAYS: readonly Overlay[] = [
       },
     ],
   },
+  {
+    // Envoy 1.37 or newer.
+    file: "envoy/extensions/clusters/composite/v3/cluster.proto",
+    imports: [],
+    enums: [],
+    messages: [
+      {
+        message: "envoy.extensions.clusters.composite.v3.ClusterConfig.ClusterEntry",
+        isNew: true,
+        fields: [{ name: "name", number: 1, type: "string" }],
+      },
+      {
+        message: "envoy.extensions.clusters.composite.v3.ClusterConfig",
+        isNew: true,
+        fields: [
+          {
+            name: "clusters",
+            number: 1,
+            type: "envoy.extensions.clusters.composite.v3.ClusterConfig.ClusterEntry",
+            repeated: true,
+          },
+        ],
+      },
+    ],
+  },
 ];

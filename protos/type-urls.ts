@@ -29,6 +29,8 @@ const FILE_BY_MESSAGE: Readonly<Record<string, string>> = {
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager":
     "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto",
   "envoy.extensions.filters.http.router.v3.Router": "envoy/extensions/filters/http/router/v3/router.proto",
+  "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec":
+    "envoy/extensions/filters/http/upstream_codec/v3/upstream_codec.proto",
   "envoy.extensions.filters.http.wasm.v3.Wasm": "envoy/extensions/filters/http/wasm/v3/wasm.proto",
   "envoy.extensions.wasm.v3.PluginConfig": "envoy/extensions/wasm/v3/wasm.proto",
   "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation":
@@ -39,6 +41,7 @@ const FILE_BY_MESSAGE: Readonly<Record<string, string>> = {
     "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto",
   "envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost":
     "envoy/extensions/load_balancing_policies/override_host/v3/override_host.proto",
+  "envoy.extensions.clusters.composite.v3.ClusterConfig": "envoy/extensions/clusters/composite/v3/cluster.proto",
   "google.protobuf.Any": "google/protobuf/any.proto",
   "google.protobuf.StringValue": "google/protobuf/wrappers.proto",
 };

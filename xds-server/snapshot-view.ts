@@ -1,6 +1,14 @@
-/** The served snapshot as JSON for people: every resource decoded, long bytes (Wasm code) replaced by their size and hash. */
+/** The served snapshot as JSON for people: every resource decoded, secrets hidden, long bytes (Wasm code) replaced by their size and hash. */
 import { toJson } from "../protos/index.ts";
-import { contentHash, PUSH_ORDER, type Resource, type Snapshot, TYPE_NAMES, typeSnapshot } from "./cache/index.ts";
+import {
+  contentHash,
+  PUSH_ORDER,
+  type Resource,
+  type Snapshot,
+  TYPE_NAMES,
+  typeSnapshot,
+  withoutSecrets,
+} from "./cache/index.ts";
 
 /** Texts longer than this are shown as size and hash. */
 const MAX_TEXT = 4_096;
@@ -15,15 +23,18 @@ export function snapshotView(snapshot: Snapshot | undefined): unknown {
   return { version: snapshot.version, types };
 }
 
-function resourceView({ name, version, any, typeUrl }: Resource): unknown {
-  return { name, version, resource: shortened(toJson("google.protobuf.Any", any)), type: typeUrl };
+function resourceView({ name, version, any, typeUrl, secrets = [] }: Resource): unknown {
+  const show = (text: string): string => shortened(secrets.length > 0 ? withoutSecrets(text, secrets) : text);
+  return { name, version, resource: mapTexts(toJson("google.protobuf.Any", any), show), type: typeUrl };
 }
 
-function shortened(value: unknown): unknown {
-  if (typeof value === "string") {
-    return value.length <= MAX_TEXT ? value : `(${value.length} characters, sha256 ${contentHash(value)}...)`;
-  }
-  if (Array.isArray(value)) return value.map(shortened);
+function shortened(text: string): string {
+  return text.length <= MAX_TEXT ? text : `(${text.length} characters, sha256 ${contentHash(text)}...)`;
+}
+
+function mapTexts(value: unknown, show: (text: string) => string): unknown {
+  if (typeof value === "string") return show(value);
+  if (Array.isArray(value)) return value.map((each) => mapTexts(each, show));
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, shortened(each)]));
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, mapTexts(each, show)]));
 }

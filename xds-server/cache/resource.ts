@@ -20,17 +20,23 @@ export interface Resource {
   /** The encoded `google.protobuf.Any`; shared, never written to. */
   readonly any: Uint8Array;
   readonly references: readonly Reference[];
+  /** Texts inside it that nobody may be shown. */
+  readonly secrets?: readonly string[];
 }
 
-/** @throws TypeError when the object does not fit the type (see protos/codec.ts): a mistake in a builder, never in user input */
+/**
+ * @param references a function of the object: resources of equal bytes count as equal
+ * @throws TypeError when the object does not fit the type (see protos/codec.ts): a mistake in a builder, never in user input
+ */
 export function createResource(
   typeUrl: TypeUrl,
   name: string,
   object: ProtoObject,
   references: readonly Reference[] = [],
+  secrets: readonly string[] = [],
 ): Resource {
   const any = encodeAny(typeUrl, object);
-  return { typeUrl, name, version: contentHash(any), any, references };
+  return { typeUrl, name, version: contentHash(any), any, references, ...(secrets.length > 0 ? { secrets } : {}) };
 }
 
 /** 64 bits of SHA-256: enough to tell versions apart, short enough to read in a log. */

@@ -23,3 +23,12 @@ export function coversHost(pattern: string, host: string): boolean {
   const [a, b] = [pattern.toLowerCase(), host.toLowerCase()];
   return a === b || (a.startsWith("*.") && b.endsWith(a.slice(1)) && b.length > a.length - 1);
 }
+
+/** `host` or `host:port`, as a destination. */
+export function splitHostPort(text: string): {
+  readonly host: string;
+  readonly port: { readonly number: number } | undefined;
+} {
+  const [, host = text, port] = /^(.*):(\d{1,5})$/.exec(text) ?? [];
+  return { host, port: port === undefined ? undefined : { number: Number(port) } };
+}

@@ -3,10 +3,12 @@
  * of which some document could not be read are not judged, so one syntax error does not cause a list of follow-ups.
  */
 import type { Diagnostics } from "./diagnostics.ts";
-import { findByHost, resolveHost } from "./host-names.ts";
+import { splitHostPort } from "./host-names.ts";
 import type { Kind, ModelParts } from "./kind-registry.ts";
-import type { Destination, DestinationRule, Metadata, ServiceEntry } from "./model.ts";
+import { LLM_CLUSTER_BYTES, llmClusterName } from "./llm-cluster-name.ts";
+import type { Destination, LlmRouter, Metadata } from "./model.ts";
 import { positionOf } from "./reader.ts";
+import { type DestinationFault, ServiceLinks } from "./service-links.ts";
 
 export function checkLinks(parts: ModelParts, diagnostics: Diagnostics): void {
   const link = new Linker(parts, diagnostics);
@@ -15,14 +17,14 @@ export function checkLinks(parts: ModelParts, diagnostics: Diagnostics): void {
   link.listeners();
   link.gatewayNames();
   link.destinations();
+  link.llmTargets();
   link.oneRouterPerGateway();
 }
 
 class Linker {
   readonly #parts: ModelParts;
   readonly #diagnostics: Diagnostics;
-  readonly #services = new Map<string, ServiceEntry>();
-  readonly #rules = new Map<string, DestinationRule>();
+  readonly #services = new ServiceLinks();
 
   constructor(parts: ModelParts, diagnostics: Diagnostics) {
     this.#parts = parts;
@@ -52,17 +54,13 @@ class Linker {
   uniqueHosts(): void {
     for (const entry of this.#parts.serviceEntries) {
       for (const host of entry.hosts) {
-        const key = host.toLowerCase();
-        const first = this.#services.get(key);
-        if (first === undefined) this.#services.set(key, entry);
-        else this.#duplicate(`host ${host}`, entry, "hosts", first);
+        const first = this.#services.addHost(host, entry);
+        if (first !== undefined) this.#duplicate(`host ${host}`, entry, "hosts", first);
       }
     }
     for (const rule of this.#parts.destinationRules) {
-      const key = this.#hostKey(rule.host, rule.metadata.namespace);
-      const first = this.#rules.get(key);
-      if (first === undefined) this.#rules.set(key, rule);
-      else this.#duplicate(`a DestinationRule for host ${rule.host}`, rule, "host", first);
+      const first = this.#services.addRule(rule);
+      if (first !== undefined) this.#duplicate(`a DestinationRule for host ${rule.host}`, rule, "host", first);
       const names = new Set<string>();
       for (const subset of rule.subsets) {
         if (names.has(subset.name))
@@ -111,12 +109,51 @@ class Linker {
   destinations(): void {
     for (const { metadata, http } of this.#parts.virtualServices) {
       for (const { route } of http) {
-        for (const { destination } of route) this.#destination(destination, metadata.namespace);
+        for (const { destination } of route) {
+          const at = (part: DestinationFault["part"]) =>
+            part === "port" ? positionOf(destination.port ?? destination, "number") : positionOf(destination, part);
+          this.#destination(destination, metadata.namespace, at);
+        }
       }
     }
     for (const rule of this.#parts.destinationRules) {
-      const service = findByHost(this.#services, rule.host, rule.metadata.namespace);
-      if (service === undefined) this.#unknown("host", rule.host, "ServiceEntry", rule, "host");
+      if (!this.#services.has(rule.host, rule.metadata.namespace))
+        this.#unknown("host", rule.host, "ServiceEntry", rule, "host");
+    }
+  }
+
+  /** Targets that are clusters name a service here, as destinations do; see resources/llm-clusters.ts for what becomes of them. */
+  llmTargets(): void {
+    for (const router of this.#parts.llmRouters) {
+      const { metadata, spec } = router;
+      for (const [name, target] of spec.targets) {
+        if (target.cluster === undefined) continue;
+        const at = () => positionOf(target, "cluster");
+        this.#destination({ ...splitHostPort(target.cluster), subset: undefined }, metadata.namespace, at);
+        const bytes = Buffer.byteLength(llmClusterName(router, name));
+        if (bytes > LLM_CLUSTER_BYTES) {
+          const message = `with target ${name} it makes a cluster name of ${bytes} bytes`;
+          const remedy = `Shorten one of them by ${bytes - LLM_CLUSTER_BYTES}.`;
+          this.#add("TM_CONFIG_INVALID_VALUE", metadata, "name", message, remedy);
+        }
+      }
+      this.#pools(router);
+    }
+  }
+
+  /** Behind the name of a pool must stand a cluster, and a VirtualService cannot make one whose attempts go to different services. */
+  #pools({ spec }: LlmRouter): void {
+    for (const rule of spec.rules) {
+      const [first] = rule.targets;
+      if (rule.fallback === undefined || first === undefined) continue;
+      if (spec.targets.get(first.target)?.cluster !== undefined) continue;
+      this.#add(
+        "TM_CONFIG_UNSUPPORTED",
+        rule,
+        "fallback",
+        "this server makes pools of clusters only, and the targets of this rule are routes",
+        "Give the targets a cluster, the host of a ServiceEntry, instead of a route.",
+      );
     }
   }
 
@@ -143,41 +180,14 @@ class Linker {
     }
   }
 
-  #destination(destination: Destination, namespace: string): void {
-    const { host, subset, port } = destination;
-    const service = findByHost(this.#services, host, namespace);
-    if (service === undefined) {
-      this.#unknown("host", host, "ServiceEntry", destination, "host");
-      return;
+  #destination(
+    destination: Destination,
+    namespace: string,
+    at: (part: DestinationFault["part"]) => ReturnType<typeof positionOf>,
+  ): void {
+    for (const { part, code, message, remedy, kind } of this.#services.faults(destination, namespace)) {
+      if (kind === undefined || !this.#parts.damaged.has(kind)) this.#diagnostics.add(code, at(part), message, remedy);
     }
-    const ports = service.ports.map(({ number }) => number);
-    if (port !== undefined && !ports.includes(port.number)) {
-      this.#add(
-        "TM_CONFIG_UNKNOWN_REFERENCE",
-        port,
-        "number",
-        `${host} has no port ${port.number}`,
-        `Its ports are: ${ports.join(", ")}.`,
-      );
-    }
-    if (port === undefined && ports.length > 1) {
-      this.#add(
-        "TM_CONFIG_MISSING_FIELD",
-        destination,
-        "host",
-        `${host} has several ports`,
-        `Add port: {number: N}; its ports are: ${ports.join(", ")}.`,
-      );
-    }
-    if (subset === undefined) return;
-    const subsets = this.#rules.get(this.#hostKey(host, namespace))?.subsets.map(({ name }) => name) ?? [];
-    if (!subsets.includes(subset))
-      this.#unknown("subset", `${subset} of ${host}`, "DestinationRule", destination, "subset");
-  }
-
-  /** One key for short and full names of the same service. */
-  #hostKey(host: string, namespace: string): string {
-    return resolveHost(this.#services, host, namespace) ?? host.toLowerCase();
   }
 
   #unknown(what: string, name: string, kind: Kind, at: object, field: string): void {

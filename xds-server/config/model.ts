@@ -2,6 +2,7 @@
  * The typed configuration: what the YAML kinds say, with defaults filled in and durations in milliseconds. Plain data; where a value stands in
  * its file is known to `positionOf` in reader.ts.
  */
+import type { LlmRouterSpec } from "./llm-model.ts";
 
 export interface Metadata {
   readonly name: string;
@@ -201,36 +202,13 @@ export interface OutlierDetection {
   readonly minHealthPercent: number | undefined;
 }
 
-/** `tokenmesh.io` LLMRouter: configuration of the llm-router filter; `spec` is what the filter reads. */
+/** `tokenmesh.io` LLMRouter: what the llm-router filter of some Gateways does. */
 export interface LlmRouter {
   readonly metadata: Metadata;
   /** Names of Gateways of the namespace; undefined for all of them. */
   readonly gateways: readonly string[] | undefined;
   readonly spec: LlmRouterSpec;
 }
-
-export interface LlmRouterSpec {
-  readonly paths: readonly string[];
-  readonly maxBodyBytes: number;
-  readonly routeHeader: string;
-  /** What two `model` keys in one body mean. */
-  readonly duplicateModel: "reject" | "lastWins";
-  readonly models: readonly ModelRoute[];
-  readonly onMissingModel: Fallback;
-  readonly onUnknownModel: Fallback;
-  readonly onMalformedBody: Fallback;
-  readonly onBodyTooLarge: Fallback;
-  readonly onBodyUnreadable: Fallback;
-}
-
-export interface ModelRoute {
-  /** Exact name, prefix ending in `*`, or `*`. */
-  readonly model: string;
-  readonly route: string;
-  readonly upstreamModel: string | undefined;
-}
-
-export type Fallback = "reject" | { readonly route: string; readonly upstreamModel: string | undefined };
 
 /** All kinds of one configuration; lists are sorted by namespace and name. */
 export interface Model {

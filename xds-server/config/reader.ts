@@ -102,18 +102,29 @@ export function object<T extends object>(fields: Fields<T>, other: OtherFields =
   };
 }
 
+export interface MapBounds {
+  readonly min?: number;
+  readonly max?: number;
+  /** What keys look like; without it every text is one. */
+  readonly key?: { readonly pattern: RegExp; readonly what: string };
+}
+
 /** Reads a mapping from texts to values, in the order of the file. */
 export function map<T>(
   read: Reader<T>,
-  { max = 1_024 }: { readonly max?: number } = {},
+  { min = 0, max = 1_024, key: keys }: MapBounds = {},
 ): Reader<ReadonlyMap<string, T>> {
   return (cursor) => {
     const entries = mapEntries(cursor, "a mapping");
     if (entries === undefined) return undefined;
     if (entries.length > max) return fail(cursor, "TM_CONFIG_INVALID_VALUE", `more than ${max} entries`);
+    if (entries.length < min) return fail(cursor, "TM_CONFIG_INVALID_VALUE", tooFew(min));
     const errorsBefore = cursor.context.diagnostics.count;
     const result = new Map<string, T>();
-    for (const { key, value } of entries) {
+    for (const { key, keyCursor, value } of entries) {
+      if (keys !== undefined && !keys.pattern.test(key)) {
+        fail(keyCursor, "TM_CONFIG_INVALID_VALUE", `${JSON.stringify(key.slice(0, 80))} is not ${keys.what}`);
+      }
       const each = read(value);
       if (each !== undefined) result.set(key, each);
     }
@@ -132,9 +143,7 @@ export function list<T>(read: Reader<T>, { min = 0, max = 10_000 }: ListBounds =
     if (!visit(cursor)) return undefined;
     const { node } = cursor;
     if (!isSeq(node)) return fail(cursor, "TM_CONFIG_WRONG_TYPE", `expected a list, not ${kindOf(cursor)}`);
-    if (node.items.length < min) {
-      return fail(cursor, "TM_CONFIG_INVALID_VALUE", `needs at least ${min} ${min === 1 ? "entry" : "entries"}`);
-    }
+    if (node.items.length < min) return fail(cursor, "TM_CONFIG_INVALID_VALUE", tooFew(min));
     if (node.items.length > max)
       return fail(cursor, "TM_CONFIG_INVALID_VALUE", `has ${node.items.length} entries, at most ${max} are allowed`);
     const errorsBefore = cursor.context.diagnostics.count;
@@ -145,6 +154,46 @@ export function list<T>(read: Reader<T>, { min = 0, max = 10_000 }: ListBounds =
     }
     return cursor.context.diagnostics.count > errorsBefore ? undefined : result;
   };
+}
+
+/** A list whose entries differ in one field; `what` names it in errors, which stand at the entry that repeats another. */
+export function distinct<T extends object>(
+  read: Reader<readonly T[]>,
+  field: keyof T & string,
+  what: string,
+): Reader<readonly T[]> {
+  return (cursor) => {
+    const entries = read(cursor);
+    if (entries === undefined) return undefined;
+    const seen = new Set<unknown>();
+    let repeated = false;
+    for (const entry of entries) {
+      const value = entry[field];
+      if (seen.has(value)) {
+        repeated = true;
+        const at = { ...cursor, position: positionOf(entry, field) };
+        fail(at, "TM_CONFIG_DUPLICATE", `${what} ${JSON.stringify(value)} is listed twice`);
+      }
+      seen.add(value);
+    }
+    return repeated ? undefined : entries;
+  };
+}
+
+/** A mapping in which exactly one of some fields must be there. */
+export function exactlyOne<T extends object>(read: Reader<T>, ...names: readonly (keyof T & string)[]): Reader<T> {
+  return (cursor) => {
+    const value = read(cursor);
+    if (value === undefined) return undefined;
+    const present = names.filter((name) => value[name] !== undefined);
+    const remedy = `Use one of ${names.join(", ")}.`;
+    if (present.length === 0) return fail(cursor, "TM_CONFIG_MISSING_FIELD", `has none of ${names.join(", ")}`, remedy);
+    return present.length === 1 ? value : fail(cursor, "TM_CONFIG_CONFLICT", `has ${present.join(" and ")}`, remedy);
+  };
+}
+
+function tooFew(min: number): string {
+  return `needs at least ${min} ${min === 1 ? "entry" : "entries"}`;
 }
 
 interface MapEntry {

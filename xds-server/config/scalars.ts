@@ -9,12 +9,20 @@ export interface TextBounds {
   readonly min?: number;
   readonly max?: number;
   readonly pattern?: RegExp;
-  /** What the pattern means, for the message: `expected <what>`. */
+  /** What the pattern means, for the message: `<value> is not <what>`. */
   readonly what?: string;
+  /** The value, or what somebody may write here by mistake, must not be shown: errors do not repeat it. */
+  readonly secret?: boolean;
 }
 
 /** A text; by default 1 to 1,024 bytes without control characters. */
-export function text({ min = 1, max = 1_024, pattern, what = "a valid text" }: TextBounds = {}): Reader<string> {
+export function text({
+  min = 1,
+  max = 1_024,
+  pattern,
+  what = "a valid text",
+  secret = false,
+}: TextBounds = {}): Reader<string> {
   return (cursor) => {
     const value = scalar(cursor, "a text");
     if (value === undefined) return undefined;
@@ -23,7 +31,7 @@ export function text({ min = 1, max = 1_024, pattern, what = "a valid text" }: T
         cursor,
         "TM_CONFIG_WRONG_TYPE",
         `expected a text, not a ${typeof value}`,
-        `Put it in quotes: "${String(value)}".`,
+        secret ? "Put it in quotes." : `Put it in quotes: "${String(value)}".`,
       );
     }
     const bytes = Buffer.byteLength(value);
@@ -31,9 +39,21 @@ export function text({ min = 1, max = 1_024, pattern, what = "a valid text" }: T
       return fail(cursor, "TM_CONFIG_INVALID_VALUE", `has ${bytes} bytes, expected ${min} to ${max}`);
     if (hasControlCharacter(value)) return fail(cursor, "TM_CONFIG_INVALID_VALUE", "has control characters");
     if (pattern !== undefined && !pattern.test(value)) {
-      return fail(cursor, "TM_CONFIG_INVALID_VALUE", `${quoted(value)} is not ${what}`);
+      return fail(cursor, "TM_CONFIG_INVALID_VALUE", `${secret ? "this" : quoted(value)} is not ${what}`);
     }
     return value;
+  };
+}
+
+/** A number above `above` and at most `max`, whole or not. */
+export function number({ above, max }: { readonly above: number; readonly max: number }): Reader<number> {
+  return (cursor) => {
+    const value = scalar(cursor, "a number");
+    if (value === undefined) return undefined;
+    if (typeof value !== "number")
+      return fail(cursor, "TM_CONFIG_WRONG_TYPE", `expected a number, not ${kindOf(cursor)}`);
+    if (value > above && value <= max) return value;
+    return fail(cursor, "TM_CONFIG_INVALID_VALUE", `${value} is not a number above ${above} and at most ${max}`);
   };
 }
 

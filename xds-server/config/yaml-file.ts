@@ -47,10 +47,21 @@ export function parseYamlFile(file: string, text: string, diagnostics: Diagnosti
   const before = diagnostics.count;
   for (const document of documents) {
     for (const { message, pos } of document.errors) {
-      diagnostics.add("TM_CONFIG_SYNTAX", positionAt(context, pos[0]), message.replaceAll("\n", " ").slice(0, 300));
+      diagnostics.add("TM_CONFIG_SYNTAX", positionAt(context, pos[0]), withoutSource(message));
     }
   }
   return diagnostics.count > before ? undefined : { context, documents };
+}
+
+/** Some messages of the parser end with the text that stands there, and that may be a secret; the position says where to look. */
+function withoutSource(message: string): string {
+  return message
+    .replace(
+      /^(Not a YAML token|Unexpected [\w-]+ token in YAML (?:stream|document)|Block scalar header [^:]*): .*$/s,
+      "$1",
+    )
+    .replaceAll("\n", " ")
+    .slice(0, 300);
 }
 
 /**

@@ -28,10 +28,10 @@ const find = (resources: readonly Resource[], typeUrl: string, name: string) => 
   return view(found);
 };
 
-describe("all kinds", () => {
-  const text = readFileSync(golden("shop.yaml"), "utf8");
+describe.each(["shop", "llm"])("%s.yaml", (name) => {
+  const text = readFileSync(golden(`${name}.yaml`), "utf8");
 
-  it("give exactly the resources of the golden file", async () => {
+  it("gives exactly the resources of the golden file", async () => {
     const resources = [...createSnapshot(build(text)).types.values()].flatMap((type) => [...type.resources.values()]);
     const byType = resources.map((each) => ({
       type: TYPE_NAMES[each.typeUrl],
@@ -39,14 +39,14 @@ describe("all kinds", () => {
       references: each.references.map(({ typeUrl, name }) => `${TYPE_NAMES[typeUrl]} ${name}`),
       resource: view(each),
     }));
-    await expect(`${JSON.stringify(byType, undefined, 2)}\n`).toMatchFileSnapshot(golden("shop.golden"));
+    await expect(`${JSON.stringify(byType, undefined, 2)}\n`).toMatchFileSnapshot(golden(`${name}.golden`));
   });
 
-  it("give a consistent snapshot", () => {
+  it("gives a consistent snapshot", () => {
     expect(consistent(createSnapshot(build(text)))).toBe(true);
   });
 
-  it("give the same bytes whatever the order of the documents", () => {
+  it("gives the same bytes whatever the order of the documents", () => {
     const documents = text.split("---\n");
     const [a, b] = [createSnapshot(build(...documents)), createSnapshot(build(...documents.reverse()))];
     expect(b.version).toBe(a.version);

@@ -1,11 +1,11 @@
 /** Clusters: `envoy/config/cluster/v3/cluster.proto`. */
 import type { ProtoObject } from "../../protos/index.ts";
 import type { AppProtocol, LoadBalancerName, OutlierDetection, TrafficPolicy } from "../config/model.ts";
-import { clusterLoadAssignment, socketAddress } from "./endpoints.ts";
+import { clusterLoadAssignment, endpointMetadata, socketAddress } from "./endpoints.ts";
 import { ADS, any, protoDuration, someOf, wrapped } from "./proto-values.ts";
 import { type ClusterTarget, clusterName } from "./service-index.ts";
 
-const CONNECT_TIMEOUT_MS = 10_000;
+export const CONNECT_TIMEOUT_MS = 10_000;
 /** Envoy's defaults (1,024 connections and requests, 3 retries) are too low for a gateway; without a connectionPool there is no limit. */
 const NO_LIMIT = 4_294_967_295;
 const HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -70,7 +70,10 @@ function discovery(target: ClusterTarget, name: string): ProtoObject {
   const assignment =
     endpoints.length > 0
       ? clusterLoadAssignment(target)
-      : { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] };
+      : {
+          cluster_name: name,
+          endpoints: [{ lb_endpoints: [{ endpoint: { address }, metadata: endpointMetadata(target) }] }],
+        };
   return {
     type: resolution === "DNS" ? "STRICT_DNS" : "LOGICAL_DNS",
     dns_lookup_family: "V4_PREFERRED",

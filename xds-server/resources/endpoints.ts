@@ -34,8 +34,14 @@ function selectedEndpoints({ service, subset }: ClusterTarget): readonly Endpoin
 function lbEndpoint(endpoint: Endpoint, target: ClusterTarget): ProtoObject {
   return {
     endpoint: { address: endpointAddress(endpoint, target) },
+    metadata: endpointMetadata(target),
     load_balancing_weight: wrapped(endpoint.weight),
   };
+}
+
+/** Says which target of an LLMRouter an endpoint belongs to; the attempt filter of llm-router reads it. */
+export function endpointMetadata({ llm }: ClusterTarget): ProtoObject | undefined {
+  return llm && { filter_metadata: { tokenmesh: { fields: { target: { stringValue: llm.target } } } } };
 }
 
 function endpointAddress({ address, ports }: Endpoint, { port }: ClusterTarget): ProtoObject {

@@ -12,21 +12,28 @@ export const DEFAULT_BUFFER_BYTES = 1024 * 1024;
 const ENDPOINT_HEADER = "x-gateway-destination-endpoint";
 
 const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+const ROUTER = "envoy.extensions.filters.http.router.v3.Router";
+const UPSTREAM_CODEC = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
 const HEADER_MUTATION = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation";
+
+/** Names of ECDS filter configurations. */
+export interface DiscoveredFilters {
+  /** In front of the router, in order. */
+  readonly downstream: readonly string[];
+  /** Behind the choice of the endpoint, once per attempt. */
+  readonly upstream: readonly string[];
+}
 
 /** `namespace/gateway/port`: the name of the listener and of its route table. */
 export function listenerName({ metadata }: Gateway, server: GatewayServer): string {
   return `${metadata.namespace}/${metadata.name}/${server.port.name}`;
 }
 
-/**
- * @param filters names of the ECDS filter configurations in front of the router, in order
- * @param bufferBytes what a filter may have to hold of one request
- */
+/** @param bufferBytes what a filter may have to hold of one request */
 export function listener(
   gateway: Gateway,
   server: GatewayServer,
-  filters: readonly string[],
+  filters: DiscoveredFilters,
   bufferBytes: number,
 ): ProtoObject {
   const name = listenerName(gateway, server);
@@ -47,14 +54,14 @@ export function listener(
   };
 }
 
-function connectionManager(name: string, filters: readonly string[], bufferBytes: number): ProtoObject {
+function connectionManager(name: string, filters: DiscoveredFilters, bufferBytes: number): ProtoObject {
   return {
     codec_type: "AUTO",
     stat_prefix: name.replaceAll("/", "_"),
     rds: { config_source: ADS, route_config_name: name },
     http_filters: [
-      ...filters.map(discoveredFilter),
-      { name: "envoy.filters.http.router", typed_config: any("envoy.extensions.filters.http.router.v3.Router") },
+      ...filters.downstream.map(discoveredFilter),
+      { name: "envoy.filters.http.router", typed_config: any(ROUTER, upstreamFilters(filters)) },
     ],
     // The peer is the client: forwarded headers that it sent are not believed.
     use_remote_address: { value: true },
@@ -69,7 +76,7 @@ function connectionManager(name: string, filters: readonly string[], bufferBytes
     http2_protocol_options: {
       max_concurrent_streams: { value: 100 },
       // Over HTTP/2 Envoy buffers no more of a request than its stream window, whatever the connection's limit is.
-      initial_stream_window_size: { value: Math.max(65_536, filters.length > 0 ? bufferBytes : 0) },
+      initial_stream_window_size: { value: Math.max(65_536, filters.downstream.length > 0 ? bufferBytes : 0) },
       initial_connection_window_size: { value: Math.max(1_048_576, bufferBytes) },
     },
     request_headers_timeout: protoDuration(10_000),
@@ -82,6 +89,13 @@ function connectionManager(name: string, filters: readonly string[], bufferBytes
       },
     ],
   };
+}
+
+/** Filters of the members of a composite cluster do not run, so they stand here, where they run for every cluster. */
+function upstreamFilters({ upstream }: DiscoveredFilters): ProtoObject {
+  if (upstream.length === 0) return {};
+  const codec = { name: "envoy.filters.http.upstream_codec", typed_config: any(UPSTREAM_CODEC) };
+  return { upstream_http_filters: [...upstream.map(discoveredFilter), codec] };
 }
 
 /** A filter whose configuration comes by ECDS: it can change without draining connections. */

@@ -14,6 +14,8 @@ export interface ClusterTarget {
   readonly service: Service;
   readonly port: ServicePort;
   readonly subset: Subset | undefined;
+  /** For the cluster of a target of an LLMRouter: its name, and the target's. */
+  readonly llm?: { readonly cluster: string; readonly target: string };
 }
 
 export type ServiceIndex = ReadonlyMap<string, Service>;
@@ -41,8 +43,8 @@ export function* clusterTargets(index: ServiceIndex): Iterable<ClusterTarget> {
 }
 
 /** `outbound|80|v1|host`, the name Istio gives to the same thing. */
-export function clusterName({ service, port, subset }: ClusterTarget): string {
-  return `outbound|${port.number}|${subset?.name ?? ""}|${service.host}`;
+export function clusterName({ service, port, subset, llm }: ClusterTarget): string {
+  return llm?.cluster ?? `outbound|${port.number}|${subset?.name ?? ""}|${service.host}`;
 }
 
 /**

@@ -5,6 +5,9 @@
  * a route that is sent meanwhile may name a cluster that Envoy does not have yet. And a cluster that leaves in the same change that moves
  * its last route away must stay until the client has accepted that route ("make before break"). Both follow from one question: which
  * clusters do the routes name that the client holds, and which clusters does it hold?
+ *
+ * A filter configuration is like a route in this: llm-router writes the name of a cluster into a header, and a route takes it from there. Clusters
+ * that name clusters (pools) need no order of their own: Envoy looks their members up per request, and whoever names a pool names its members too.
  */
 import { TypeUrl } from "../../protos/index.ts";
 import type { Resource, ResourceMap } from "../cache/index.ts";
@@ -14,7 +17,7 @@ type Watches = ReadonlyMap<string, WatchedResource>;
 
 /**
  * Whether a resource must wait. It waits while a cluster it names is not yet held by the client: until the client has answered the cluster
- * response on its way, and, if that answer was a rejection, for as long as the client has an older version to work with.
+ * response on its way, and, if that answer was a rejection, for as long as the client has an older version to work with that does not name it.
  * @param offered the clusters that the server offers to this stream now
  */
 export function waitsForClusters(
@@ -29,26 +32,31 @@ export function waitsForClusters(
   const { held, inFlight } = clusters;
   // Held is not enough while a response that takes the cluster away is on its way.
   const safe = (name: string) => held.has(name) && (inFlight === undefined || inFlight.resources.has(name));
-  const missing = resource.references.some(
-    ({ typeUrl, name }) => typeUrl === TypeUrl.cluster && offered.has(name) && !safe(name),
-  );
-  if (!missing) return false;
-  return inFlight !== undefined || watch.held.has(resource.name);
+  const missing = clusterNames(resource).filter((name) => offered.has(name) && !safe(name));
+  if (missing.length === 0) return false;
+  if (inFlight !== undefined) return true;
+  const older = watch.held.get(resource.name);
+  if (older === undefined) return false;
+  // What the client works without already is no reason to keep a change from it: an Envoy that knows no pools gets all the rest.
+  const named = clusterNames(older);
+  return missing.some((name) => !named.includes(name));
 }
 
-/** Clusters that the server no longer offers but that a route names which the client still uses or is about to answer. */
+function clusterNames({ references }: Resource): readonly string[] {
+  return references.filter(({ typeUrl }) => typeUrl === TypeUrl.cluster).map(({ name }) => name);
+}
+
+/** Clusters that the server no longer offers but that something names which the client still uses or is about to answer. */
 export function retainedClusters(watches: Watches, offered: ResourceMap): readonly Resource[] {
   const clusters = watches.get(TypeUrl.cluster);
   if (clusters === undefined) return [];
   const leaving = [...clusters.sent.values()].filter(({ name }) => !offered.has(name));
   if (leaving.length === 0) return [];
   const used = new Set<string>();
-  for (const typeUrl of [TypeUrl.listener, TypeUrl.route]) {
+  for (const typeUrl of [TypeUrl.listener, TypeUrl.route, TypeUrl.extensionConfig]) {
     const watch = watches.get(typeUrl);
     for (const resources of [watch?.held, watch?.inFlight?.resources]) {
-      for (const { references } of resources?.values() ?? []) {
-        for (const each of references) if (each.typeUrl === TypeUrl.cluster) used.add(each.name);
-      }
+      for (const resource of resources?.values() ?? []) for (const name of clusterNames(resource)) used.add(name);
     }
   }
   return leaving.filter(({ name }) => used.has(name));

@@ -12,7 +12,7 @@ import { SotwSession } from "./sotw-session.ts";
 
 const CLUSTERS = ["a", "b", "c"];
 
-/** A snapshot in which every cluster has endpoints and the route goes to one of the clusters. */
+/** A snapshot in which every cluster has endpoints, the route goes to one of the clusters, and the filter to a pool of all of them. */
 function world(versions: readonly number[], route: number, routeVersion: number): Snapshot {
   const resources: Resource[] = [];
   const make = (typeUrl: Resource["typeUrl"], name: string, version: string, references: Resource["references"] = []) =>
@@ -27,6 +27,11 @@ function world(versions: readonly number[], route: number, routeVersion: number)
   const target = present[route % Math.max(1, present.length)];
   const references = target === undefined ? [] : [{ typeUrl: TypeUrl.cluster, name: target }];
   make(TypeUrl.route, "r", `${target}-${routeVersion}`, references);
+  const members = present.map((name) => ({ typeUrl: TypeUrl.cluster, name }));
+  const pool = present.join("+");
+  if (present.length > 1) make(TypeUrl.cluster, pool, "1", members);
+  const pools = present.length > 1 ? [{ typeUrl: TypeUrl.cluster, name: pool }] : [];
+  make(TypeUrl.extensionConfig, "f", `${pool}-${routeVersion}`, [...members, ...pools]);
   return createSnapshot(resources);
 }
 
@@ -93,12 +98,14 @@ class EnvoyLike {
     this.request(typeUrl, "rejected");
   }
 
-  /** Make before break, seen from the client: its route never names a cluster it does not have. */
-  checkRoutes(): void {
+  /** Make before break, seen from the client: its route and its filter never name a cluster it does not have. */
+  checkReferences(): void {
     const clusters = this.store.get(TypeUrl.cluster);
-    for (const route of this.store.get(TypeUrl.route)?.values() ?? []) {
-      for (const { name } of route.references)
-        expect(clusters?.has(name), `cluster ${name} of the client's route`).toBe(true);
+    for (const typeUrl of [TypeUrl.route, TypeUrl.extensionConfig]) {
+      for (const { name, references } of this.store.get(typeUrl)?.values() ?? []) {
+        for (const each of references)
+          expect(clusters?.has(each.name), `cluster ${each.name} of the client's ${name}`).toBe(true);
+      }
     }
   }
 }
@@ -108,7 +115,7 @@ const snapshotOf = fc
   .filter(([versions]) => versions.some((version) => version > 0))
   .map(([versions, route, routeVersion]) => world(versions, route, routeVersion));
 
-const WATCHED = [TypeUrl.cluster, TypeUrl.endpoints, TypeUrl.route];
+const WATCHED = [TypeUrl.cluster, TypeUrl.endpoints, TypeUrl.route, TypeUrl.extensionConfig];
 const step = fc.oneof(
   snapshotOf.map((snapshot) => ({ do: "publish" as const, snapshot })),
   fc.constantFrom(...WATCHED).map((typeUrl) => ({ do: "accept" as const, typeUrl })),
@@ -127,9 +134,11 @@ describe("property: random histories", () => {
         client.accept(TypeUrl.cluster);
         client.subscribe(TypeUrl.endpoints, CLUSTERS);
         client.subscribe(TypeUrl.route, ["r"]);
+        client.subscribe(TypeUrl.extensionConfig, ["f"]);
         client.read();
         // A first route is sent even if its cluster was rejected (some routes are better than none), so the history begins with one.
         client.accept(TypeUrl.route);
+        client.accept(TypeUrl.extensionConfig);
         let names: readonly string[] = CLUSTERS;
         for (const each of steps) {
           if (each.do === "publish") client.session.publish(each.snapshot);
@@ -140,7 +149,7 @@ describe("property: random histories", () => {
             client.subscribe(TypeUrl.endpoints, names);
           }
           client.read();
-          client.checkRoutes();
+          client.checkReferences();
         }
         // A last change that touches everything, so that rejected versions are out of the way; then accept until nothing comes.
         const changed = createSnapshot(
@@ -153,7 +162,7 @@ describe("property: random histories", () => {
         for (let rounds = 0; WATCHED.some((typeUrl) => client.accept(typeUrl)); rounds++) {
           expect(rounds).toBeLessThan(50);
           client.read();
-          client.checkRoutes();
+          client.checkReferences();
         }
         const versions = (resources: Iterable<Resource>) =>
           new Map([...resources].map(({ name, version }) => [name, version]));
@@ -161,9 +170,8 @@ describe("property: random histories", () => {
         expect(versions(client.store.get(TypeUrl.cluster)?.values() ?? [])).toEqual(
           versions(wanted(TypeUrl.cluster).values()),
         );
-        expect(versions(client.store.get(TypeUrl.route)?.values() ?? [])).toEqual(
-          versions(wanted(TypeUrl.route).values()),
-        );
+        for (const typeUrl of [TypeUrl.route, TypeUrl.extensionConfig])
+          expect(versions(client.store.get(typeUrl)?.values() ?? [])).toEqual(versions(wanted(typeUrl).values()));
         for (const [name, resource] of wanted(TypeUrl.endpoints)) {
           if (names.includes(name))
             expect(client.store.get(TypeUrl.endpoints)?.get(name)?.version).toBe(resource.version);

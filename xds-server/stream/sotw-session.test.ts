@@ -194,6 +194,19 @@ describe("NACK", () => {
     expect(client.publish(snapshot("CDS:a@3", "CDS:b@1"))).toEqual(["CDS a@3 b@1"]);
   });
 
+  it("shows no secret of what was rejected", () => {
+    const secret = 'sk-"quoted"';
+    const config = { ...resource("ECDS:f@1"), secrets: [secret] };
+    const client = new Client(createSnapshot([config]));
+    client.subscribe("ECDS", "f");
+    client.nack(
+      "ECDS",
+      `f: no good: {"value":${JSON.stringify(secret)}}, configuration: ${JSON.stringify(JSON.stringify(secret))}`,
+    );
+    const message = client.session.watches.get(TypeUrl.extensionConfig)?.nack?.message;
+    expect(message).toBe('f: no good: {"value":"(hidden)"}, configuration: "\\"(hidden)\\""');
+  });
+
   it("is kept with version, names and message until an ACK", () => {
     const client = new Client(two);
     client.subscribe("CDS");
@@ -457,6 +470,74 @@ describe("order", () => {
     client.ack("RDS", "ECDS");
     expect(client.publish(filtered(2))).toEqual(["RDS r@2"]);
     expect(client.ack("RDS")).toEqual(["ECDS f@2"]);
+  });
+
+  describe("of clusters that a filter chooses", () => {
+    /** A pool `x+y` and its members, named by the filter and by no route. */
+    const pooled = (version: string, ...clusters: readonly string[]) =>
+      snapshot(
+        ...clusters.map((name) => (name.includes("+") ? `CDS:${name}@1 -> CDS:x CDS:y` : `CDS:${name}@1`)),
+        "RDS:r@1",
+        `ECDS:f@${version} -> ${clusters.map((name) => `CDS:${name}`).join(" ")}`,
+      );
+
+    function choosing(first: Snapshot): Client {
+      const client = new Client(first);
+      client.subscribe("CDS");
+      client.ack("CDS");
+      client.subscribe("RDS", "r");
+      client.subscribe("ECDS", "f");
+      client.ack("RDS", "ECDS");
+      return client;
+    }
+
+    it("holds the filter's configuration back until the client has them", () => {
+      const client = choosing(pooled("1", "x"));
+      expect(client.publish(pooled("2", "x", "x+y", "y"))).toEqual(["CDS x@1 x+y@1 y@1"]);
+      expect(client.ack("CDS")).toEqual(["ECDS f@2"]);
+    });
+
+    it("keeps pool and members until the client has left them", () => {
+      const client = choosing(pooled("1", "x", "x+y", "y"));
+      expect(client.publish(pooled("2", "x"))).toEqual(["ECDS f@2"]);
+      expect(client.ack("ECDS")).toEqual(["CDS x@1"]);
+    });
+
+    it("holds the first configuration back only while clusters are on their way", () => {
+      const client = new Client(pooled("1", "x", "x+y", "y"));
+      client.subscribe("CDS");
+      expect(client.subscribe("ECDS", "f")).toEqual([]);
+      expect(client.nack("CDS", "Error adding/updating cluster(s) x+y: no such type")).toEqual(["ECDS f@1"]);
+    });
+
+    it("keeps the old configuration of a client that rejects the pool", () => {
+      const client = choosing(pooled("1", "x"));
+      client.publish(pooled("2", "x", "x+y", "y"));
+      expect(client.nack("CDS", "Error adding/updating cluster(s) x+y: no such type")).toEqual([]);
+      expect([...(client.session.watches.get(TypeUrl.cluster)?.held.keys() ?? [])]).toEqual(["x", "y"]);
+    });
+
+    it("does not keep changes from a client that works without the pool already", () => {
+      const client = new Client(pooled("1", "x", "x+y", "y"));
+      client.subscribe("CDS");
+      client.subscribe("ECDS", "f");
+      client.nack("CDS", "Error adding/updating cluster(s) x+y: no such type");
+      client.ack("ECDS");
+      expect(client.publish(pooled("2", "x", "x+y", "y"))).toEqual(["ECDS f@2"]);
+      client.ack("ECDS");
+      expect(client.publish(pooled("3", "x", "x+y", "x+z", "y"))).toEqual(["CDS x@1 x+y@1 x+z@1 y@1"]);
+      expect(client.nack("CDS", "Error adding/updating cluster(s) x+y: no such type, x+z: no such type")).toEqual([]);
+    });
+
+    it("keeps the clusters of a configuration that is offered no more but still subscribed", () => {
+      const client = choosing(pooled("1", "x"));
+      const other = snapshot("CDS:z@1", "RDS:r@1", "ECDS:g@1 -> CDS:z");
+      expect(client.publish(other)).toEqual(["CDS z@1 x@1"]);
+      client.ack("CDS");
+      expect(client.subscribe("ECDS", "f", "g")).toEqual(["ECDS g@1"]);
+      expect(client.ack("ECDS")).toEqual([]);
+      expect(client.subscribe("ECDS", "g")).toEqual(["CDS z@1"]);
+    });
   });
 
   it("sends unchanged endpoints again right behind a changed cluster, before its ACK", () => {

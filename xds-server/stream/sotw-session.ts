@@ -160,17 +160,19 @@ export class SotwSession {
   }
 
   #mustWait(resource: Resource, watch: WatchedResource): boolean {
-    if (watch.typeUrl === TypeUrl.route) return this.#routeMustWait(resource, watch);
-    if (watch.typeUrl !== TypeUrl.extensionConfig || !watch.held.has(resource.name)) return false;
+    if (watch.typeUrl === TypeUrl.route) return this.#waitsForClusters(resource, watch);
+    if (watch.typeUrl !== TypeUrl.extensionConfig) return false;
+    if (this.#waitsForClusters(resource, watch)) return true;
+    if (!watch.held.has(resource.name)) return false;
     // A changed filter configuration may choose a route that is still on its way.
     const routes = this.#watches.get(TypeUrl.route);
     if (routes === undefined) return false;
     if (routes.inFlight !== undefined) return true;
     const clustersInFlight = this.#watches.get(TypeUrl.cluster)?.inFlight !== undefined;
-    return clustersInFlight && this.#unsent(routes).some((each) => this.#routeMustWait(each, routes));
+    return clustersInFlight && this.#unsent(routes).some((each) => this.#waitsForClusters(each, routes));
   }
 
-  #routeMustWait(resource: Resource, watch: WatchedResource): boolean {
+  #waitsForClusters(resource: Resource, watch: WatchedResource): boolean {
     const offered = typeSnapshot(this.#snapshot, TypeUrl.cluster).resources;
     return waitsForClusters(resource, watch, this.#watches, offered);
   }

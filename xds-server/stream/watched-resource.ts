@@ -2,7 +2,7 @@
  * The state of one type on one stream: what the client asked for, what it was sent, what it accepted. Only `SotwSession` changes it.
  */
 import type { TypeUrl } from "../../protos/index.ts";
-import { FULL_STATE_TYPES, type Resource, type ResourceMap } from "../cache/index.ts";
+import { FULL_STATE_TYPES, type Resource, type ResourceMap, withoutSecrets } from "../cache/index.ts";
 import type { ErrorDetail } from "./discovery.ts";
 import { type Nack, namesInMessage, shortened } from "./nack.ts";
 import { INITIAL_SUBSCRIPTION, isSubscribed, type Subscription } from "./subscription.ts";
@@ -97,13 +97,18 @@ export function applyNack(watch: WatchedResource, error: ErrorDetail, now: numbe
     version: rejected?.version ?? watch.ackedVersion,
     resources: found.length > 0 ? found : names,
     code: error.code,
-    message: shortened(error.message),
+    // Envoy may print what it did not like, and the message goes to the log and the admin API.
+    message: shortened(withoutSecrets(error.message, secretsOf(rejected?.resources ?? watch.sent))),
     at: now,
   };
   watch.nack = nack;
   watch.inFlight = undefined;
   if (rejected !== undefined && found.length > 0) watch.held = heldAfterNack(watch, rejected.resources, new Set(found));
   return nack;
+}
+
+function* secretsOf(resources: ResourceMap): Iterable<string> {
+  for (const { secrets } of resources.values()) yield* secrets ?? [];
 }
 
 function heldAfterNack(watch: WatchedResource, resources: ResourceMap, rejected: ReadonlySet<string>): ResourceMap {

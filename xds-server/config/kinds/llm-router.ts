@@ -1,33 +1,42 @@
 /** LLMRouter: the configuration of filters/llm-router, checked here with the filter's own limits so that a mistake never reaches Envoy. */
-import { isScalar } from "yaml";
+import { isMap } from "yaml";
 import { fail } from "../cursor.ts";
-import type { Fallback, LlmRouterSpec, ModelRoute } from "../model.ts";
-import { list, object, optional, positionOf, type Reader, required, withDefault } from "../reader.ts";
-import { integer, oneOf, text } from "../scalars.ts";
+import type { LlmMetrics, LlmRouterSpec, ModelRoute } from "../llm-model.ts";
+import { distinct, list, object, optional, positionOf, type Reader, required, withDefault } from "../reader.ts";
+import { boolean, integer, number, oneOf, text } from "../scalars.ts";
+import { defaultDecision } from "./llm-fallback.ts";
+import { type Declared, declaredBy, has, lowerHeader, modelName, modelPattern, routeName } from "./llm-names.ts";
+import { rules } from "./llm-rule.ts";
+import { targets } from "./llm-target.ts";
 
-const DEFAULT_PATHS = ["/chat/completions", "/completions", "/responses", "/embeddings", "/messages"];
+const GEMINI_METHODS = [":generateContent", ":streamGenerateContent"];
+const DEFAULT_PATHS = [
+  "/chat/completions",
+  "/completions",
+  "/responses",
+  "/embeddings",
+  "/messages",
+  "/messages/count_tokens",
+  "/audio/transcriptions",
+  "/audio/translations",
+  "/audio/speech",
+  "/images/generations",
+  "/images/edits",
+  "/images/variations",
+  ...GEMINI_METHODS,
+];
 const DEFAULT_MAX_BODY_BYTES = 10 * 1024 * 1024;
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
+const DEFAULT_METRICS: LlmMetrics = { enabled: true, models: undefined };
 
-const modelName = text({ max: 256 });
-const routeName = text({
+const pathSuffix = text({
   max: 256,
-  pattern: /^[\x21-\x7e]+$/,
-  what: "visible ASCII without spaces (it becomes a header value)",
+  pattern: new RegExp(`^(/[\\x21-\\x7e]*|${GEMINI_METHODS.join("|")})$`),
+  what: `a path suffix that starts with /, or ${GEMINI_METHODS.join(" or ")}`,
 });
 
-const modelPattern: Reader<string> = (cursor) => {
-  const value = modelName(cursor);
-  if (value === undefined || !value.slice(0, -1).includes("*")) return value;
-  return fail(
-    cursor,
-    "TM_CONFIG_INVALID_VALUE",
-    `${JSON.stringify(value)} has a * before its end`,
-    "Use an exact name, a prefix such as gpt-*, or * alone.",
-  );
-};
-
-const routeHeader: Reader<string> = (cursor) => {
+/** A header that carries a decision: only such headers are taken from clients. */
+const decisionHeader: Reader<string> = (cursor) => {
   const value = text({
     max: 64,
     pattern: /^x-llm-[a-z0-9-]+$/,
@@ -42,63 +51,58 @@ const routeHeader: Reader<string> = (cursor) => {
   );
 };
 
-const fallbackRoute = object<Exclude<Fallback, "reject">>({
-  route: required(routeName),
-  upstreamModel: optional(modelName),
+const models: Reader<readonly ModelRoute[]> = distinct(
+  list(
+    object<ModelRoute>({
+      model: required(modelPattern),
+      route: required(routeName),
+      upstreamModel: optional(modelName),
+    }),
+    { min: 1, max: 1_024 },
+  ),
+  "model",
+  "model",
+);
+
+const metrics: Reader<LlmMetrics> = object<LlmMetrics>({
+  enabled: withDefault(boolean, true),
+  models: optional(list(modelName, { max: 64 })),
 });
 
-const fallback: Reader<Fallback> = (cursor) => {
-  if (!isScalar(cursor.node)) return fallbackRoute(cursor);
-  if (cursor.node.value === "reject") return "reject";
-  return fail(
-    cursor,
-    "TM_CONFIG_INVALID_VALUE",
-    `expected reject or a mapping with route`,
-    "Write reject, or {route: NAME}.",
-  );
-};
-
-const modelRoute: Reader<ModelRoute> = object<ModelRoute>({
-  model: required(modelPattern),
-  route: required(routeName),
-  upstreamModel: optional(modelName),
-});
-
-const models: Reader<readonly ModelRoute[]> = (cursor) => {
-  const entries = list(modelRoute, { min: 1, max: 1_024 })(cursor);
-  if (entries === undefined) return undefined;
-  const seen = new Set<string>();
-  let duplicates = 0;
-  for (const entry of entries) {
-    if (seen.has(entry.model)) {
-      duplicates++;
-      fail(
-        { ...cursor, position: positionOf(entry, "model") },
-        "TM_CONFIG_DUPLICATE",
-        `model ${JSON.stringify(entry.model)} is listed twice`,
-      );
-    }
-    seen.add(entry.model);
-  }
-  return duplicates > 0 ? undefined : entries;
-};
+function fields(declared: Declared): Reader<LlmRouterSpec> {
+  const decision = withDefault(defaultDecision(declared), "reject");
+  return object<LlmRouterSpec>({
+    paths: withDefault(list(pathSuffix, { min: 1, max: 32 }), DEFAULT_PATHS),
+    maxBodyBytes: withDefault(integer({ min: 1, max: MAX_BODY_BYTES }), DEFAULT_MAX_BODY_BYTES),
+    routeHeader: withDefault(decisionHeader, "x-llm-route"),
+    clusterHeader: withDefault(decisionHeader, "x-llm-cluster"),
+    tenantHeader: optional(lowerHeader),
+    tokensPerByte: withDefault(number({ above: 0, max: 4 }), 0.25),
+    duplicateModel: withDefault(oneOf(["reject", "lastWins"]), "reject"),
+    responseHeaders: withDefault(boolean, false),
+    accessLog: withDefault(boolean, false),
+    metrics: withDefault(metrics, DEFAULT_METRICS),
+    targets: withDefault(targets, new Map()),
+    rules: withDefault(rules(declared), []),
+    models: withDefault(models, []),
+    onMissingModel: decision,
+    onUnknownModel: decision,
+    onMalformedBody: decision,
+    onBodyTooLarge: decision,
+    onBodyUnreadable: decision,
+  });
+}
 
 /** The spec of an LLMRouter. */
-export const llmRouterSpec: Reader<LlmRouterSpec> = object<LlmRouterSpec>({
-  paths: withDefault(
-    list(text({ max: 256, pattern: /^\/[\x21-\x7e]*$/, what: "a path suffix that starts with /" }), {
-      min: 1,
-      max: 32,
-    }),
-    DEFAULT_PATHS,
-  ),
-  maxBodyBytes: withDefault(integer({ min: 1, max: MAX_BODY_BYTES }), DEFAULT_MAX_BODY_BYTES),
-  routeHeader: withDefault(routeHeader, "x-llm-route"),
-  duplicateModel: withDefault(oneOf(["reject", "lastWins"]), "reject"),
-  models: required(models),
-  onMissingModel: withDefault(fallback, "reject"),
-  onUnknownModel: withDefault(fallback, "reject"),
-  onMalformedBody: withDefault(fallback, "reject"),
-  onBodyTooLarge: withDefault(fallback, "reject"),
-  onBodyUnreadable: withDefault(fallback, "reject"),
-});
+export const llmRouterSpec: Reader<LlmRouterSpec> = (cursor) => {
+  const before = cursor.context.diagnostics.count;
+  const spec = fields(declaredBy(cursor))(cursor);
+  if (isMap(cursor.node) && !has(cursor, "models") && !has(cursor, "rules"))
+    fail(cursor, "TM_CONFIG_MISSING_FIELD", "has neither models nor rules", "Add rules, models or both.");
+  if (spec !== undefined && spec.routeHeader === spec.clusterHeader) {
+    const position = positionOf(spec, spec.clusterHeader === "x-llm-cluster" ? "routeHeader" : "clusterHeader");
+    const message = `routeHeader and clusterHeader are both ${spec.routeHeader}`;
+    fail({ ...cursor, position }, "TM_CONFIG_CONFLICT", message, "Give them different names.");
+  }
+  return cursor.context.diagnostics.count > before ? undefined : spec;
+};
