@@ -30,6 +30,8 @@ export interface AnswerRequest {
   readonly replica: string;
   /** Last words of the user, echoed in the answer. */
   readonly question: string;
+  /** Images of the conversation; the answer says how many it has seen. */
+  readonly images: number;
   readonly tool: ToolOffer | undefined;
   /** Length of an answer that no limit cuts, tokens. */
   readonly usualTokens: number;
@@ -53,6 +55,7 @@ export function writeAnswer(request: AnswerRequest): Answer {
   const pieces = [`model ${request.model} on replica ${request.replica}:`];
   const echo = request.question.replace(/\s+/g, " ").trim().slice(0, ECHO_CHARS);
   if (length > 1 && echo !== "") pieces.push(` "${echo}"`);
+  if (pieces.length < length && request.images > 0) pieces.push(` [images: ${request.images}]`);
   for (let i = 0; pieces.length < length; i++) pieces.push(` ${WORDS[i % WORDS.length]}`);
   return { pieces, tool: undefined, finish: length < wanted || request.exactLength ? "length" : "stop" };
 }
@@ -69,7 +72,9 @@ function sampleArguments(schema: JsonObject, request: AnswerRequest): string {
 function sampleValue(schema: JsonObject | undefined, request: AnswerRequest): unknown {
   const choices = asArray(schema?.enum);
   if (choices !== undefined && choices.length > 0) return choices[0];
-  switch (schema?.type) {
+  switch (
+    asString(schema?.type)?.toLowerCase() // Gemini writes types in capitals
+  ) {
     case "number":
     case "integer":
       return 1;

@@ -1,14 +1,16 @@
 /** One generation from parsed request to the last byte: engine tokens become a JSON answer or a stream of events. */
-import type { ServerResponse } from "node:http";
 import { writeAnswer } from "./answer.ts";
-import type { AnswerContext, ApiError, ApiFormat, GenerationRequest, Usage } from "./api/format.ts";
+import { fingerprint } from "./api/content.ts";
+import { type Endpoint, jsonBody } from "./api/endpoint.ts";
+import { ApiError } from "./api/errors.ts";
+import { type AnswerContext, type ApiFormat, CREATED, type GenerationRequest, type Usage } from "./api/format.ts";
 import type { ReplicaEngine } from "./engine.ts";
 import type { ReplicaMetrics } from "./metrics.ts";
 import type { TokenEvent } from "./model.ts";
+import type { AnswerOutput } from "./output.ts";
 import { blockChain } from "./prefix-cache.ts";
+import { BYTES_PER_TOKEN, promptTokensOf } from "./tokens.ts";
 
-/** Rough size of a token: good enough to make usage and prefill time follow the prompt. */
-const BYTES_PER_TOKEN = 4;
 /** Longest answer a client can ask for: the pieces are prepared in advance, so their number is bounded. */
 const MAX_ANSWER_TOKENS = 65_536;
 
@@ -25,27 +27,42 @@ export interface GenerationHost {
   readonly counters: ReplicaCounters;
   /** Length of an answer without a limit, tokens. */
   readonly answerTokens: number;
+  readonly prefixCache: boolean;
   nextId(): number;
 }
 
-export function countTokens(text: Uint8Array): number {
-  return Math.max(1, Math.ceil(text.length / BYTES_PER_TOKEN));
+/** The endpoint of a format: its answers come from the engine, token by token. */
+export function generationEndpoint(format: ApiFormat): Endpoint {
+  return {
+    serves: format.serves,
+    error: format.error,
+    read: (call, host) => {
+      const body = jsonBody(call);
+      if (body instanceof ApiError) return body;
+      const request = format.parse(body, call);
+      if (request instanceof ApiError) return request;
+      const id = `${host.name}-${fingerprint(call.body)}`;
+      return { model: request.model, answer: (output) => generate(host, format, request, id, output) };
+    },
+  };
 }
 
 /** Starts the generation and returns; the answer is written as tokens appear. An error when the request cannot fit the context length. */
-export function generate(
+function generate(
   host: GenerationHost,
   format: ApiFormat,
   request: GenerationRequest,
-  response: ServerResponse,
+  answerId: string,
+  output: AnswerOutput,
 ): ApiError | undefined {
   const { timing } = host.engine.model;
   const prompt = Buffer.from(request.prompt);
-  const promptTokens = countTokens(prompt);
+  const promptTokens = promptTokensOf(request);
   const answer = writeAnswer({
     model: request.model,
     replica: host.name,
     question: request.question,
+    images: request.images,
     tool: request.tool,
     usualTokens: host.answerTokens,
     maxTokens: request.maxTokens === undefined ? undefined : Math.min(request.maxTokens, MAX_ANSWER_TOKENS),
@@ -54,17 +71,17 @@ export function generate(
   const outputTokens = answer.pieces.length;
   if (promptTokens + outputTokens > timing.maxModelTokens) {
     const message = `This model's maximum context length is ${timing.maxModelTokens} tokens; the request needs ${promptTokens + outputTokens}.`;
-    return { status: 400, code: "context_length", message, param: "messages" };
+    return new ApiError(400, "context_length", message, "messages");
   }
 
   const id = host.nextId();
   const { clock } = host.engine;
   const startedAt = clock.now();
   const context: AnswerContext = {
-    id: `${host.name}-${id}`,
+    id: answerId,
     model: request.model,
     replica: host.name,
-    created: Math.floor(Date.now() / 1000),
+    created: CREATED,
     answer,
     request,
   };
@@ -88,7 +105,7 @@ export function generate(
   const usage = (token: TokenEvent): Usage => ({
     promptTokens,
     cachedTokens: token.cachedTokens,
-    completionTokens: token.index === 0 && !token.last ? 0 : token.index + 1,
+    completionTokens: token.index + 1,
   });
   const onToken = (token: TokenEvent): void => {
     const now = clock.now();
@@ -98,34 +115,27 @@ export function generate(
     else host.metrics.nextToken(request.model, (now - previousAt) / 1000);
     previousAt = now;
     if (request.stream) {
-      const start = token.index === 0 ? format.streamStart(context, usage(token)) : "";
-      const piece = format.streamPiece(context, answer.pieces[token.index] ?? "", token.index);
-      if (token.last) response.end(`${start}${piece}${format.streamEnd(context, usage(token))}`);
-      else response.write(`${start}${piece}`);
+      const start = token.index === 0 ? format.streamStart(context, { ...usage(token), completionTokens: 0 }) : "";
+      const text = start + format.streamPiece(context, answer.pieces[token.index] ?? "", token.index, usage(token));
+      if (text !== "") output.write(text);
+      if (token.last) output.end(format.streamEnd(context, usage(token)));
     } else if (token.last) {
-      sendJson(response, 200, format.complete(context, usage(token)));
+      output.json(200, format.complete(context, usage(token)));
     }
     if (token.last) finish(answer.finish === "length" ? "length" : "stop");
   };
 
-  if (request.stream) {
-    response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" });
-    response.flushHeaders();
-  }
+  if (request.stream) output.startStream(format.streamType ?? "text/event-stream; charset=utf-8");
   host.metrics.started(request.model);
   // A client that goes away must not keep a slot: real engines abort the sequence too.
-  response.once("close", () => {
+  output.onceClosed(() => {
     if (done) return;
     host.engine.cancel(id);
     finish("abort");
   });
-  const blocks = blockChain(prompt, timing.blockTokens * BYTES_PER_TOKEN, request.model, timing.kvBlocks);
+  const blocks = host.prefixCache
+    ? blockChain(prompt, timing.blockTokens * BYTES_PER_TOKEN, request.model, timing.kvBlocks)
+    : [];
   host.engine.submit({ id, promptTokens, outputTokens, blocks }, onToken);
   return undefined;
-}
-
-export function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  const text = Buffer.from(JSON.stringify(value));
-  response.writeHead(status, { "content-type": "application/json", "content-length": text.length });
-  response.end(text);
 }

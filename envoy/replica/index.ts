@@ -1,11 +1,14 @@
-/** A model replica without a model: the OpenAI and Anthropic APIs, tokens paced by a small engine model, metrics under vLLM's names. */
+/** A model replica without a model: the APIs of OpenAI, Anthropic and Gemini, tokens paced by a small engine model, metrics under vLLM's names. */
+
 export { type Clock, ReplicaEngine, realClock, type TokenListener } from "./engine.ts";
+export type { Failure, RequestFailure } from "./failures.ts";
 export { type Iteration, ReplicaModel, type SequenceSpec, type TokenEvent } from "./model.ts";
 export { blockChain, PrefixCache } from "./prefix-cache.ts";
+export type { ReplicaRequest, RequestOutcome } from "./request-log.ts";
 export {
+  type FailureOptions,
   type Replica,
   type ReplicaOptions,
-  type ReplicaRequest,
   type ReplicaStats,
   startReplica,
 } from "./server.ts";

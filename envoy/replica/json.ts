@@ -35,10 +35,3 @@ export function asString(value: unknown): string | undefined {
 export function asCount(value: unknown): number | undefined {
   return typeof value === "number" && Number.isInteger(value) && value >= 1 ? value : undefined;
 }
-
-/** Text of a `content` field: a string, or the text parts of a list of content parts. */
-export function contentText(content: unknown): string {
-  if (typeof content === "string") return content;
-  const parts = asArray(content) ?? [];
-  return parts.map((part) => asString(asObject(part)?.text) ?? "").join("");
-}

@@ -1,19 +1,14 @@
 /** POST /v1/chat/completions: https://platform.openai.com/docs/api-reference/chat */
 import type { ToolOffer } from "../answer.ts";
-import { asArray, asCount, asObject, asObjects, asString, contentText, type JsonObject } from "../json.ts";
-import {
-  type AnswerContext,
-  type ApiError,
-  type ApiFormat,
-  type GenerationRequest,
-  invalid,
-  openAiError,
-  sse,
-  type Usage,
-} from "./format.ts";
+import { asArray, asCount, asObject, asObjects, asString, type JsonObject } from "../json.ts";
+import { readConversation } from "./content.ts";
+import { at } from "./endpoint.ts";
+import { type ApiError, invalid, openAiError } from "./errors.ts";
+import { type AnswerContext, type ApiFormat, type GenerationRequest, sse, type Usage } from "./format.ts";
+import { chooseTool, type ToolChoice } from "./tool-choice.ts";
 
 export const chatFormat: ApiFormat = {
-  path: "/v1/chat/completions",
+  serves: at("/v1/chat/completions"),
   parse,
   complete: (context, usage) => ({
     ...envelope(context, "chat.completion"),
@@ -57,35 +52,35 @@ function parse(body: JsonObject): GenerationRequest | ApiError {
   const messages = asArray(body.messages)?.map(asObject);
   if (messages === undefined || messages.length === 0)
     return invalid("'messages' must be a non-empty array", "messages");
-  let prompt = body.tools === undefined ? "" : JSON.stringify(body.tools);
-  let question = "";
-  for (const item of messages) {
-    if (item === undefined) return invalid("every message must be an object", "messages");
-    const text = contentText(item.content);
-    prompt += `<${asString(item.role)}>${text}\n`;
-    if (item.role === "user") question = text;
-  }
-  const toolAnswered = messages.at(-1)?.role === "tool";
+  const turns = messages.map((message) => ({ role: asString(message?.role) ?? "", content: message?.content }));
+  if (messages.includes(undefined)) return invalid("every message must be an object", "messages");
+  const conversation = readConversation(body.tools === undefined ? "" : JSON.stringify(body.tools), turns);
   return {
+    ...conversation,
     model,
     stream: body.stream === true,
     includeUsage: asObject(body.stream_options)?.include_usage === true,
-    prompt,
-    question,
-    tool: toolAnswered ? undefined : chosenTool(body),
+    tool: chooseTool(toolOffers(body), toolChoice(body.tool_choice), conversation),
     maxTokens: asCount(body.max_completion_tokens) ?? asCount(body.max_tokens),
     exactLength: body.ignore_eos === true,
   };
 }
 
-/** The tool the client forces, else the first one offered. */
-function chosenTool(body: JsonObject): ToolOffer | undefined {
-  if (body.tool_choice === "none") return undefined;
-  const offers = asObjects(body.tools).map((tool) => asObject(tool.function) ?? {});
-  const forced = asString(asObject(asObject(body.tool_choice)?.function)?.name);
-  const offer = offers.find((item) => forced === undefined || item.name === forced);
-  const name = asString(offer?.name);
-  return name === undefined ? undefined : { name, schema: asObject(offer?.parameters) ?? {} };
+function toolOffers(body: JsonObject): ToolOffer[] {
+  return asObjects(body.tools).flatMap((tool) => {
+    const offer = asObject(tool.function);
+    const name = asString(offer?.name);
+    return name === undefined ? [] : [{ name, schema: asObject(offer?.parameters) ?? {} }];
+  });
+}
+
+/** `tool_choice` of the OpenAI APIs: the name is in `function` (chat) or beside the type (responses). */
+export function toolChoice(value: unknown): ToolChoice {
+  if (value === "none") return "none";
+  if (value === "required") return "any";
+  const choice = asObject(value);
+  const name = asString(asObject(choice?.function)?.name) ?? asString(choice?.name);
+  return name === undefined ? "auto" : { name };
 }
 
 function envelope({ id, created, model, replica }: AnswerContext, object: string): JsonObject {

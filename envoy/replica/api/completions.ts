@@ -1,18 +1,12 @@
 /** POST /v1/completions, the older text API: https://platform.openai.com/docs/api-reference/completions */
 import { asArray, asCount, asObject, asString, type JsonObject } from "../json.ts";
 import { openAiUsage } from "./chat.ts";
-import {
-  type AnswerContext,
-  type ApiError,
-  type ApiFormat,
-  type GenerationRequest,
-  invalid,
-  openAiError,
-  sse,
-} from "./format.ts";
+import { at } from "./endpoint.ts";
+import { type ApiError, invalid, openAiError } from "./errors.ts";
+import { type AnswerContext, type ApiFormat, type GenerationRequest, sse } from "./format.ts";
 
 export const completionsFormat: ApiFormat = {
-  path: "/v1/completions",
+  serves: at("/v1/completions"),
   parse,
   complete: (context, usage) => ({
     ...envelope(context),
@@ -42,6 +36,8 @@ function parse(body: JsonObject): GenerationRequest | ApiError {
     includeUsage: asObject(body.stream_options)?.include_usage === true,
     prompt,
     question: prompt,
+    toolAnswered: false,
+    images: 0,
     tool: undefined,
     maxTokens: asCount(body.max_tokens),
     exactLength: body.ignore_eos === true,

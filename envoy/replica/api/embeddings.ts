@@ -1,10 +1,21 @@
 /** POST /v1/embeddings: https://platform.openai.com/docs/api-reference/embeddings. Vectors are deterministic and small. */
 import { asArray, asString, type JsonObject } from "../json.ts";
-import { type ApiError, invalid } from "./format.ts";
+import { countTokens } from "../tokens.ts";
+import { at, type Endpoint, jsonAnswer, jsonBody } from "./endpoint.ts";
+import { ApiError, invalid, openAiError } from "./errors.ts";
 
-export const EMBEDDINGS_PATH = "/v1/embeddings";
+export const embeddingsEndpoint: Endpoint = {
+  serves: at("/v1/embeddings"),
+  error: openAiError,
+  read: (call) => {
+    const body = jsonBody(call);
+    const request = body instanceof ApiError ? body : parse(body);
+    if (request instanceof ApiError) return request;
+    return jsonAnswer(request.model, answerTo(request));
+  },
+};
 
-export interface EmbeddingsRequest {
+interface EmbeddingsRequest {
   readonly model: string;
   readonly inputs: readonly string[];
   /** The official Node client asks for base64 unless told otherwise. */
@@ -13,7 +24,7 @@ export interface EmbeddingsRequest {
 
 const DIMENSIONS = 8;
 
-export function parseEmbeddings(body: JsonObject): EmbeddingsRequest | ApiError {
+function parse(body: JsonObject): EmbeddingsRequest | ApiError {
   const model = asString(body.model);
   if (model === undefined) return invalid("you must provide a model parameter", "model");
   const single = asString(body.input);
@@ -23,11 +34,12 @@ export function parseEmbeddings(body: JsonObject): EmbeddingsRequest | ApiError 
   return { model, inputs, base64: body.encoding_format === "base64" };
 }
 
-export function embeddingsAnswer({ inputs, base64 }: EmbeddingsRequest, model: string, promptTokens: number): unknown {
+function answerTo({ inputs, base64, model }: EmbeddingsRequest): unknown {
   const data = inputs.map((text, index) => {
     const vector = embed(text);
     return { object: "embedding", index, embedding: base64 ? toBase64(vector) : [...vector] };
   });
+  const promptTokens = countTokens(inputs.join(""));
   return { object: "list", data, model, usage: { prompt_tokens: promptTokens, total_tokens: promptTokens } };
 }
 
@@ -35,8 +47,8 @@ export function embeddingsAnswer({ inputs, base64 }: EmbeddingsRequest, model: s
 function embed(text: string): Float32Array {
   const vector = new Float32Array(DIMENSIONS).fill(0.01);
   for (let i = 0; i < text.length; i++) {
-    const at = i % DIMENSIONS;
-    vector[at] = (vector[at] ?? 0) + Math.sin(text.charCodeAt(i) + i);
+    const place = i % DIMENSIONS;
+    vector[place] = (vector[place] ?? 0) + Math.sin(text.charCodeAt(i) + i);
   }
   const norm = Math.hypot(...vector);
   return vector.map((value) => value / norm);

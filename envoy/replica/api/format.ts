@@ -1,21 +1,24 @@
 /**
- * The wire formats of model APIs, free of HTTP: each `ApiFormat` turns a JSON body into a `GenerationRequest` and a generated answer into the
- * API's JSON object or server-sent events. Errors are values; the server decides when to send what.
+ * The wire formats of APIs that generate text, free of HTTP: each `ApiFormat` turns a JSON body into a `GenerationRequest` and a generated
+ * answer into the API's JSON object or stream. Errors are values; whoever calls decides when to send what.
  */
 import type { Answer, ToolOffer } from "../answer.ts";
 import type { JsonObject } from "../json.ts";
+import type { Conversation } from "./content.ts";
+import type { Call } from "./endpoint.ts";
+import type { ApiError } from "./errors.ts";
 
-export interface GenerationRequest {
+/** When every answer claims to be made, seconds since 1970: fixed, so that the same request has the same answer. */
+export const CREATED = 1_750_000_000;
+
+export interface GenerationRequest extends Conversation {
   readonly model: string;
   readonly stream: boolean;
   /** Whether a stream ends with a usage chunk (OpenAI `stream_options.include_usage`). */
   readonly includeUsage: boolean;
-  /** Everything the engine reads, in order: the same conversation start gives the same leading text. */
-  readonly prompt: string;
-  /** Last user text. */
-  readonly question: string;
   readonly tool: ToolOffer | undefined;
   readonly maxTokens: number | undefined;
+  /** Write exactly `maxTokens` (the `ignore_eos` of vLLM). */
   readonly exactLength: boolean;
 }
 
@@ -26,7 +29,7 @@ export interface Usage {
 }
 
 export interface AnswerContext {
-  /** Unique per replica, without the API's prefix. */
+  /** Follows from the bytes of the request's body, without the API's prefix: the same request has the same answer. */
   readonly id: string;
   readonly model: string;
   readonly replica: string;
@@ -36,48 +39,23 @@ export interface AnswerContext {
   readonly request: GenerationRequest;
 }
 
-export interface ApiError {
-  readonly status: number;
-  readonly code:
-    | "invalid_json"
-    | "invalid_request"
-    | "model_not_found"
-    | "not_found"
-    | "body_too_large"
-    | "context_length";
-  readonly message: string;
-  readonly param?: string;
-}
-
 export interface ApiFormat {
-  /** Path of the POST endpoint. */
-  readonly path: string;
-  parse(body: JsonObject): GenerationRequest | ApiError;
+  serves(call: Call): boolean;
+  parse(body: JsonObject, call: Call): GenerationRequest | ApiError;
+  /** Content type of a stream; default `text/event-stream`. */
+  readonly streamType?: string;
   /** The complete answer as a JSON value. */
   complete(context: AnswerContext, usage: Usage): unknown;
-  /** Events before the first token; `promptUsage` has no completion tokens yet. */
+  /** What comes before the first token; `promptUsage` has no completion tokens yet. */
   streamStart(context: AnswerContext, promptUsage: Usage): string;
-  streamPiece(context: AnswerContext, piece: string, index: number): string;
+  /** `usage` counts this token too. */
+  streamPiece(context: AnswerContext, piece: string, index: number, usage: Usage): string;
   streamEnd(context: AnswerContext, usage: Usage): string;
   error(error: ApiError): unknown;
-}
-
-export function isApiError(value: GenerationRequest | ApiError): value is ApiError {
-  return "status" in value;
-}
-
-export function invalid(message: string, param: string): ApiError {
-  return { status: 400, code: "invalid_request", message, param };
 }
 
 /** One server-sent event; `event` is the line that Anthropic and the Responses API put before the data. */
 export function sse(data: unknown, event?: string): string {
   const line = `data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`;
   return event === undefined ? line : `event: ${event}\n${line}`;
-}
-
-/** Error object of the OpenAI API. */
-export function openAiError({ code, message, param }: ApiError): unknown {
-  const names: Partial<Record<ApiError["code"], string>> = { context_length: "context_length_exceeded" };
-  return { error: { message, type: "invalid_request_error", param: param ?? null, code: names[code] ?? code } };
 }

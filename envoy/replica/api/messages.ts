@@ -1,18 +1,15 @@
 /** POST /v1/messages of Anthropic: https://docs.anthropic.com/en/api/messages and /messages-streaming for the order of events. */
 import type { ToolOffer } from "../answer.ts";
-import { asArray, asCount, asObject, asObjects, asString, contentText, type JsonObject } from "../json.ts";
-import {
-  type AnswerContext,
-  type ApiError,
-  type ApiFormat,
-  type GenerationRequest,
-  invalid,
-  sse,
-  type Usage,
-} from "./format.ts";
+import { asArray, asCount, asObject, asObjects, asString, type JsonObject } from "../json.ts";
+import { promptTokensOf } from "../tokens.ts";
+import { type Conversation, contentText, readConversation } from "./content.ts";
+import { at, type Endpoint, jsonAnswer, jsonBody } from "./endpoint.ts";
+import { ApiError, anthropicError, invalid } from "./errors.ts";
+import { type AnswerContext, type ApiFormat, type GenerationRequest, sse, type Usage } from "./format.ts";
+import { chooseTool, type ToolChoice } from "./tool-choice.ts";
 
 export const messagesFormat: ApiFormat = {
-  path: "/v1/messages",
+  serves: at("/v1/messages"),
   parse,
   complete: (context, usage) => ({
     ...envelope(context),
@@ -45,53 +42,63 @@ export const messagesFormat: ApiFormat = {
       sse({ type: "message_stop" }, "message_stop")
     );
   },
-  error: ({ status, message }) => ({ type: "error", error: { type: ERROR_TYPES[status] ?? "api_error", message } }),
+  error: anthropicError,
 };
 
-const ERROR_TYPES: Readonly<Record<number, string>> = {
-  400: "invalid_request_error",
-  404: "not_found_error",
-  413: "request_too_large",
+/** POST /v1/messages/count_tokens: what `usage` would say about the same request. */
+export const countTokensEndpoint: Endpoint = {
+  serves: at("/v1/messages/count_tokens"),
+  error: anthropicError,
+  read: (call) => {
+    const body = jsonBody(call);
+    if (body instanceof ApiError) return body;
+    const read = readBody(body);
+    if (read instanceof ApiError) return read;
+    return jsonAnswer(read.model, { input_tokens: promptTokensOf(read.conversation) });
+  },
 };
 
-function parse(body: JsonObject): GenerationRequest | ApiError {
+/** What messages and count_tokens have in common. */
+function readBody(body: JsonObject): { model: string; conversation: Conversation } | ApiError {
   const model = asString(body.model);
   if (model === undefined) return invalid("model: Field required", "model");
-  const maxTokens = asCount(body.max_tokens);
-  if (maxTokens === undefined) return invalid("max_tokens: Field required", "max_tokens");
   const messages = asArray(body.messages)?.map(asObject);
   if (messages === undefined || messages.length === 0)
     return invalid("messages: at least one message is required", "messages");
-  let prompt = `${body.tools === undefined ? "" : JSON.stringify(body.tools)}<system>${contentText(body.system)}\n`;
-  let question = "";
-  for (const item of messages) {
-    if (item === undefined) return invalid("messages: every message must be an object", "messages");
-    const text = contentText(item.content);
-    prompt += `<${asString(item.role)}>${text}\n`;
-    if (item.role === "user") question = text;
-  }
-  const lastParts = asArray(messages.at(-1)?.content) ?? [];
-  const toolAnswered = lastParts.some((part) => asObject(part)?.type === "tool_result");
+  if (messages.includes(undefined)) return invalid("messages: every message must be an object", "messages");
+  const turns = messages.map((message) => ({ role: asString(message?.role) ?? "", content: message?.content }));
+  const tools = body.tools === undefined ? "" : JSON.stringify(body.tools);
+  return { model, conversation: readConversation(`${tools}<system>${contentText(body.system)}\n`, turns) };
+}
+
+function parse(body: JsonObject): GenerationRequest | ApiError {
+  const read = readBody(body);
+  if (read instanceof ApiError) return read;
+  const maxTokens = asCount(body.max_tokens);
+  if (maxTokens === undefined) return invalid("max_tokens: Field required", "max_tokens");
   return {
-    model,
+    ...read.conversation,
+    model: read.model,
     stream: body.stream === true,
     includeUsage: true,
-    prompt,
-    question,
-    tool: toolAnswered ? undefined : chosenTool(body),
+    tool: chooseTool(toolOffers(body), toolChoice(body.tool_choice), read.conversation),
     maxTokens,
     exactLength: body.ignore_eos === true,
   };
 }
 
-function chosenTool(body: JsonObject): ToolOffer | undefined {
-  const choice = asObject(body.tool_choice);
-  if (choice?.type === "none") return undefined;
-  const offers = asObjects(body.tools);
-  const forced = asString(choice?.name);
-  const offer = offers.find((item) => forced === undefined || item.name === forced);
-  const name = asString(offer?.name);
-  return name === undefined ? undefined : { name, schema: asObject(offer?.input_schema) ?? {} };
+function toolOffers(body: JsonObject): ToolOffer[] {
+  return asObjects(body.tools).flatMap((tool) => {
+    const name = asString(tool.name);
+    return name === undefined ? [] : [{ name, schema: asObject(tool.input_schema) ?? {} }];
+  });
+}
+
+function toolChoice(value: unknown): ToolChoice {
+  const choice = asObject(value);
+  const name = asString(choice?.name);
+  if (name !== undefined) return { name };
+  return choice?.type === "none" || choice?.type === "any" ? choice.type : "auto";
 }
 
 function envelope({ id, model }: AnswerContext): JsonObject {
