@@ -5,9 +5,10 @@
  * document: state is a few words, input may be cut at any byte, and it never throws. A full parser would need the whole body as UTF-16 (twice
  * the memory, ten times the time) and ends the VM on bad input.
  *
- * What it vouches for: the top level is JSON grammar exactly; below, strings and brackets are matched exactly and nothing that begins a comment or another kind of
- * string stands outside of strings (`json-skip`), so that nothing inside a value can pass for a top-level key, not even for a lenient parser. What it leaves to the upstream: the
- * rest of the grammar of nested values, the spelling of numbers, and UTF-8 (`utf8-check`). So it accepts every valid document (within the limits) and finds there what `JSON.parse` finds.
+ * What it vouches for: the top level is JSON grammar exactly; below, strings and brackets are matched exactly, and nothing that begins a comment or another
+ * kind of string stands outside of strings (`json-skip`), so that nothing inside a value can pass for a top-level key, not even for a lenient parser. What it
+ * leaves to the upstream: the rest of the grammar of nested values, and the spelling of numbers. UTF-8 is the caller's to check (`utf8-check`). So it accepts
+ * every valid document (within the limits) and finds there what `JSON.parse` finds.
  *
  * Reference: RFC 8259. Duplicate keys: every value is reported in order, so the last one wins as in `JSON.parse`, and `count` tells.
  */

@@ -1,9 +1,9 @@
 /**
  * Runs over the objects and arrays of a JSON document nobody asked for. `JsonScanner` and `JsonWalker` drive it.
  *
- * Strings and brackets are matched exactly, so that nothing inside can pass for the end. Outside of strings, bytes that begin an escape, a comment or another kind of string in a
- * dialect of JSON (`\\ # ' /`) are refused, so that a lenient parser behind this one sees the same strings and brackets. The rest of the grammar is not looked at.
- * Resumable between any two bytes, no allocation, never throws. Reference: RFC 8259 section 2.
+ * Strings and brackets are matched exactly, so that nothing inside can pass for the end. Outside of strings, what begins an escape, a comment or another kind
+ * of string in a dialect of JSON (`\ # ' /`) is refused, so that a lenient parser behind this one sees the same strings and brackets. The rest of the grammar
+ * is not looked at. Resumable between any two bytes, no allocation, never throws. Reference: RFC 8259 section 2.
  */
 import { betweenQuotes, BLOCK, bytesEqual, escapedBytes, mask, Needle, needle } from "./json-block";
 import { StringSkip } from "./string-end";

@@ -6,7 +6,7 @@
  * `\"model\"`, whose closing quote follows a backslash, so it is no candidate.
  */
 
-/** Bytes a candidate may reach beyond its first; windows must overlap by this much. */
+/** Bytes a candidate may reach beyond its first. */
 export const CANDIDATE_REACH: i32 = 7;
 
 /** `"model"` without its closing quote and the quote itself, little-endian. */

@@ -68,12 +68,12 @@ class Attempt extends HttpContext {
     const plan = plans.find(value);
     // Without the plan nobody knows which API was called.
     if (plan === null) return this.refuse(attemptPlanMissing, Api.ChatCompletions);
+    plan.attempts++;
     const target = targetOf(plan);
     if (target === null) return this.refuse(targetUnknown, plan.api);
     this.plan = plan;
     this.generation = plan.generation;
     this.target = target;
-    plan.attempts++;
     plan.served = target;
     this.writeHeaders(plan, target);
     return FilterHeadersStatus.Continue;

@@ -102,19 +102,26 @@ export class RoutingReader {
     }
     if (!listed) reader.fail(this.at + "models", "missing; list at least one {model, route}, or rules");
     if (config.routeHeader.equals(config.clusterHeader)) reader.fail(this.at + "clusterHeader", "is the same as routeHeader; choose another name");
-    this.wantHeaders();
+    this.wantHeaders(targets);
     this.nameModels();
     return config;
   }
 
-  private wantHeaders(): void {
+  private wantHeaders(targets: TargetTable): void {
     const wanted = this.traffic.wanted;
     this.config.authority = wanted.want(Bytes.literal(":authority"));
     const keys = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
-    for (let i = 0; i < keys.length; i++) {
-      const name = Bytes.literal(keys[i]);
-      this.config.clientKeys.push(new ClientKey(wanted.want(name), name));
+    for (let i = 0; i < keys.length; i++) this.takeKey(Bytes.literal(keys[i]));
+    for (let i = 0; i < targets.targets.length; i++) {
+      const credential = targets.targets[i].credential;
+      if (credential !== null) this.takeKey(credential.header);
     }
+  }
+
+  private takeKey(name: Bytes): void {
+    const keys = this.config.clientKeys;
+    for (let i = 0; i < keys.length; i++) if (keys[i].name.equals(name)) return;
+    keys.push(new ClientKey(this.traffic.wanted.want(name), name));
   }
 
   private nameModels(): void {

@@ -4,13 +4,14 @@
  * Both run in the same VM (same module, vm_id and VM configuration), so a plan is an object in its memory; the stream carries only where it is, as the
  * property `tokenmesh.plan`:
  *
- *   |index: u32|generation: u32|        little-endian; the generation tells a plan from the one that used the place before
+ *   |index: u32|generation: u32|birth: u64|        little-endian; the generation tells a plan from the one that used the place before,
+ *                                                  the birth this VM from any other: one that is not shared, or the one before a trap
  *
  * Plans are pooled and never freed; there are as many as requests with a plan were ever in flight at once.
  */
 import { Api } from "../lib/llm-api";
 import { ModelPlace } from "../pipeline/exchange";
-import { Bytes, ByteWriter } from "../sdk";
+import { Bytes, ByteWriter, time } from "../sdk";
 import { RequestPath } from "./model-text";
 import { Fallback } from "./rule";
 import { Target } from "./target";
@@ -92,8 +93,11 @@ export class Plan {
 
 const all: Plan[] = [];
 const free: Plan[] = [];
-const handle: usize = memory.data(8, 8);
+const HANDLE: i32 = 16;
+const handle: usize = memory.data(16, 8);
 const handleView = new Bytes();
+/** Nanoseconds since the epoch, of the first plan of this VM. */
+let birth: u64 = 0;
 
 export namespace plans {
   export function take(): Plan {
@@ -101,6 +105,7 @@ export namespace plans {
     if (free.length > 0) {
       plan = free.pop();
     } else {
+      if (all.length == 0) birth = time.now();
       plan = new Plan(all.length);
       all.push(plan);
     }
@@ -117,13 +122,14 @@ export namespace plans {
   export function handleOf(plan: Plan): Bytes {
     store<u32>(handle, plan.index);
     store<u32>(handle, plan.generation, 4);
-    handleView.set(handle, 8);
+    store<u64>(handle, birth, 8);
+    handleView.set(handle, HANDLE);
     return handleView;
   }
 
   /** The live plan behind a handle, or null. */
   export function find(bytes: Bytes): Plan | null {
-    if (bytes.len != 8) return null;
+    if (bytes.len != HANDLE || load<u64>(bytes.ptr, 8) != birth) return null;
     const index = load<u32>(bytes.ptr);
     if (index >= <u32>all.length) return null;
     const plan = unchecked(all[index]);

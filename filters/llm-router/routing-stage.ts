@@ -82,7 +82,7 @@ export class RoutingStage extends Stage {
     let served = state.target;
     if (plan !== null) {
       if (plan.served !== null) served = plan.served;
-      else this.checkAttemptFilter();
+      else if (plan.attempts == 0) this.checkAttemptFilter();
     }
     if (served === null) return;
     this.serve(exchange, served, state.defaultModel);

@@ -17,6 +17,8 @@ const MAX_WEIGHT = 1_000_000;
 const STATUSES = "429,500,502,503,504,529";
 const HEADER_PREFIX = "header:";
 
+const text = new ByteWriter();
+
 @final
 export class RuleReader {
   private readonly matches: MatchReader;
@@ -141,7 +143,7 @@ export class RuleReader {
 
   private statuses(path: string, node: JsonNode): Bytes {
     const entries = this.reader.list(path, node, 1, MAX_STATUSES);
-    const text = new ByteWriter();
+    text.reset();
     for (let i = 0; i < entries.length; i++) {
       const status = this.reader.integer(path + "[" + i.toString() + "]", entries[i], 400, 599);
       if (i > 0) text.byte(0x2c);
@@ -159,7 +161,7 @@ export class RuleReader {
         rule.values.push(target.value);
         continue;
       }
-      const name = new ByteWriter().bytes(target.value);
+      const name = text.reset().bytes(target.value);
       let mixed = false;
       for (let j = 0; j < fallback.targets.length; j++) {
         const next = fallback.targets[j];

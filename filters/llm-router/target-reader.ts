@@ -7,9 +7,11 @@ import { Credential, Target } from "./target";
 const MAX_TARGETS = 256;
 const MAX_SECRET = 4096;
 
+const text = new ByteWriter();
+
 @final
 export class TargetTable {
-  private readonly targets: Target[] = [];
+  readonly targets: Target[] = [];
 
   constructor(
     private readonly reader: ConfigReader,
@@ -109,7 +111,7 @@ export class TargetTable {
     if (sources != 1) reader.fail(path, "must have env or value, one of both");
     if (prefix === null) prefix = Bytes.literal(header.equals(Bytes.literal("authorization")) ? "Bearer " : "");
     if (secret === null) return null;
-    return new Credential(header, new ByteWriter().bytes(prefix).bytes(secret).view().copy());
+    return new Credential(header, text.reset().bytes(prefix).bytes(secret).view().copy());
   }
 
   private fromEnvironment(path: string, node: JsonNode): Bytes | null {

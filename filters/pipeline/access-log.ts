@@ -15,9 +15,16 @@ const STATE = Bytes.literal("llm");
 export class AccessLog {
   private readonly text: ByteWriter = new ByteWriter();
 
-  /** Before the access log is written: with the last byte of the answer. One hostcall. */
+  release(): void {
+    this.text.release();
+  }
+
+  /** Replaces what was said before. One hostcall. */
   write(exchange: Exchange): void {
-    const text = this.text.reset().text('{"api":"').text(apiName(exchange.api)).text('","model":"').jsonText(exchange.model);
+    const text = this.text.reset().text('{"api":"').text(apiName(exchange.api)).text('","model":"');
+    // A name that is cut, or not well-formed, is no UTF-8.
+    if (exchange.modelBroken) text.jsonAscii(exchange.model);
+    else text.jsonText(exchange.model);
     text.text('","target":"').jsonText(exchange.target);
     if (exchange.servedModel.len > 0) text.text('","served_model":"').jsonText(exchange.servedModel);
     if (exchange.rule.len > 0) text.text('","rule":"').bytes(exchange.rule);

@@ -83,7 +83,7 @@ export class Exchange {
 
   /** By `Stage.index`. */
   readonly states: StageState[] = [];
-  private readonly name: usize = heap.alloc(MAX_VALUE);
+  private readonly name: StaticArray<u8> = new StaticArray<u8>(MAX_VALUE);
 
   constructor(wanted: WantedHeaders) {
     this.headers = new CapturedHeaders(wanted);
@@ -113,6 +113,11 @@ export class Exchange {
     for (let i = 0; i < this.states.length; i++) unchecked(this.states[i]).begin();
   }
 
+  release(): void {
+    this.path.release();
+    this.headers.release();
+  }
+
   trouble(problem: Problem, refusal: Refusal): void {
     this.problem = problem;
     this.refusal = refusal;
@@ -131,8 +136,8 @@ export class Exchange {
   /** Copies the decoded name. */
   setModel(from: usize, length: i32, broken: bool): void {
     const size = min(length, MAX_VALUE);
-    memory.copy(this.name, from, size);
-    this.model.set(this.name, size);
+    memory.copy(changetype<usize>(this.name), from, size);
+    this.model.set(changetype<usize>(this.name), size);
     this.modelBroken = broken || !isPrintable(this.model);
   }
 }

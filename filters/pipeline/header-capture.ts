@@ -30,6 +30,10 @@ export class CapturedHeaders {
     this.size = new StaticArray<i32>(wanted.names.length);
   }
 
+  release(): void {
+    this.text.release();
+  }
+
   reset(): void {
     this.text.reset();
     for (let i = 0; i < this.start.length; i++) unchecked((this.start[i] = -1));

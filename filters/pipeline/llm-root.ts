@@ -101,8 +101,8 @@ export abstract class LlmRoot extends RootContext {
     for (let i = 0; i < this.stages.length; i++) unchecked(this.stages[i]).onResponseHeaders(exchange);
   }
 
-  /** The last byte of the answer is here, and access logs are not written yet. */
-  complete(exchange: Exchange): void {
+  /** Says what is known for the access log, which is written when the stream ends: when the request goes on, and with the last byte of the answer. */
+  note(exchange: Exchange): void {
     if (this.traffic.accessLog) this.accessLog.write(exchange);
   }
 
@@ -114,5 +114,6 @@ export abstract class LlmRoot extends RootContext {
 
   onDelete(): void {
     this.telemetry.flush();
+    this.accessLog.release();
   }
 }

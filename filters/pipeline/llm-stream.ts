@@ -88,6 +88,10 @@ export class LlmStream extends HttpContext {
     this.asked = false;
   }
 
+  release(): void {
+    this.exchange.release();
+  }
+
   onRequestHeaders(count: i32, endOfStream: bool): FilterHeadersStatus {
     if (pairs.load(MapType.HttpRequestHeaders) != Status.Ok) return this.passUnread();
     const exchange = this.exchange;
@@ -162,7 +166,7 @@ export class LlmStream extends HttpContext {
   onResponseHeaders(count: i32, endOfStream: bool): FilterHeadersStatus {
     if (this.phase != Phase.Routed) return FilterHeadersStatus.Continue;
     this.root.onResponseHeaders(this.exchange);
-    if (endOfStream) this.root.complete(this.exchange);
+    if (endOfStream) this.root.note(this.exchange);
     return FilterHeadersStatus.Continue;
   }
 
@@ -176,7 +180,7 @@ export class LlmStream extends HttpContext {
       exchange.usage.feed(chunk.ptr, chunk.len);
       scratch.rewind(mark);
     }
-    if (endOfStream) this.root.complete(exchange);
+    if (endOfStream) this.root.note(exchange);
     return FilterDataStatus.Continue;
   }
 
@@ -254,6 +258,8 @@ export class LlmStream extends HttpContext {
     exchange.chat = null;
     if (exchange.routed) {
       exchange.usage.reset(exchange.api);
+      // Should the answer never end, the access log still says where the request went.
+      this.root.note(exchange);
       this.phase = Phase.Routed;
     } else {
       const refusal = exchange.refusal;

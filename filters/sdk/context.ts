@@ -101,6 +101,10 @@ export abstract class StreamContext extends Context {
 
   /** A new stream begins in this (maybe reused) object. */
   onCreate(): void {}
+
+  /** This object is not used again: memory that the collector does not know (`heap.alloc`, `ByteWriter`) is to be given back. */
+  release(): void {}
+
   onLog(): void {}
 }
 

@@ -53,9 +53,14 @@ export namespace dispatcher {
     context.onDelete();
     contexts.delete(id);
     context.id = 0;
-    if (context.kind == ContextKind.Root) return;
+    if (context.kind == ContextKind.Root) {
+      const pool = changetype<RootContext>(context).pool;
+      while (pool.length > 0) pool.pop().release();
+      return;
+    }
     const stream = changetype<StreamContext>(context);
     if (stream.parent.pool.length < CONTEXT_POOL) stream.parent.pool.push(stream);
+    else stream.release();
   }
 
   @inline

@@ -23,6 +23,14 @@ export class ByteWriter {
     return this;
   }
 
+  /** Gives all memory back, which the collector would not. The writer is as new. */
+  release(): void {
+    if (this.ptr != 0) heap.free(this.ptr);
+    this.ptr = 0;
+    this.capacity = 0;
+    this.len = 0;
+  }
+
   view(): Bytes {
     this.window.set(this.ptr, this.len);
     return this.window;

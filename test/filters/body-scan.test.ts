@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
+import type { Stream } from "../host/index.ts";
 import { RouterHost, refusalOf, sent } from "./router-driver.ts";
 
 /** What is no JSON object in UTF-8 is refused wherever it goes wrong, and reading takes no memory. */
@@ -19,6 +20,8 @@ function outcome(gateway: RouterHost, body: string | Uint8Array): string | undef
   const stream = gateway.send(body);
   return refusalOf(stream) ?? sent(stream).model;
 }
+
+const reads = (stream: Stream): number => stream.trace.filter(({ name }) => name === "proxy_get_buffer_bytes").length;
 
 const text = (bytes: number) => `"${'say \\"hi\\", '.repeat(bytes / 12)}"`;
 const pad = (bytes: number) => `"pad":[${text(bytes)}]`;
@@ -49,6 +52,13 @@ describe("bodies over one window", () => {
   it.each(wrong)("with %s", (_name, body, withLastWins) => {
     expect(outcome(strict, body)).toBe("invalid_json");
     expect(outcome(lastWins, body)).toBe(withLastWins);
+  });
+
+  it("are not read further than to what is wrong", () => {
+    expect(reads(strict.send(`[{"model":"a",${pad(200_000)}}]`))).toBe(1);
+    expect(
+      reads(strict.send(Buffer.concat([Buffer.from('{"model":"a"\xff', "latin1"), Buffer.alloc(200_000, 0x20)]))),
+    ).toBe(1);
   });
 
   it("are valid with the same things inside of strings", () => {
@@ -108,7 +118,9 @@ describe("UTF-8", () => {
   it("of a character across the border of what is read of the end is read", () => {
     for (let shift = -4; shift <= 4; shift++) {
       const tail = `${"y".repeat(4096 - 20 + shift)}","model":"a"}`;
-      expect(outcome(lastWins, `{"x":"${"z".repeat(100_000)}😀${tail}`)).toBe("a");
+      const stream = lastWins.send(`{"x":"${"z".repeat(100_000)}😀${tail}`);
+      expect(sent(stream).model).toBe("a");
+      expect(reads(stream)).toBe(1);
     }
   });
 

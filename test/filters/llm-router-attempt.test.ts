@@ -175,6 +175,18 @@ describe("an attempt", () => {
     );
   });
 
+  it("takes back a path where nobody has a key, too", async () => {
+    const gateway = await RouterHost.start({
+      targets: { a: { route: "a", pathPrefix: { to: "/a" } }, b: { route: "b" } },
+      rules: [{ name: "r", targets: [{ target: "a" }], fallback: { targets: ["b"] } }],
+    });
+    const request = gateway.send(body, chat({ ":path": "/v1/messages?key=k" }));
+    for (const target of ["b", "a", "b", "a", "a", "b"]) {
+      const path = target === "a" ? "/a/v1/messages?key=k" : "/v1/messages?key=k";
+      expect(sent(gateway.attempt(request, { target })).path).toBe(path);
+    }
+  });
+
   it("writes no length that the client did not send", async () => {
     const gateway = await RouterHost.start(config);
     const request = gateway.send(body, chat());
@@ -213,6 +225,18 @@ describe("an attempt", () => {
   });
 });
 
+describe("a refusal", () => {
+  it.each([
+    ["/v1/chat/completions", { error: { code: "target_unknown" } }],
+    ["/v1/messages", { type: "error", error: { type: "api_error" } }],
+    ["/v1beta/models/m:generateContent", { error: { code: 500, status: "INTERNAL" } }],
+  ])("of %s has the shape of its API", async (path, shape) => {
+    const gateway = await RouterHost.start(config);
+    const attempt = gateway.attempt(gateway.send(body, chat({ ":path": path })));
+    expect(JSON.parse(attempt.downstream.text)).toMatchObject(shape);
+  });
+});
+
 describe("without a plan", () => {
   it("an attempt changes nothing", async () => {
     const gateway = await RouterHost.start({ models: [{ model: "*", route: "r", upstreamModel: "renamed" }] });
@@ -223,20 +247,34 @@ describe("without a plan", () => {
     expect(attempt.upstream.text).toBe(request.upstream.text);
   });
 
-  it.each([
+  it.each<[name: string, forged: ((own: Buffer) => Buffer) | undefined]>([
     ["of another VM", undefined],
-    ["that is too short", Buffer.alloc(7)],
-    ["that is too long", Buffer.alloc(9)],
-    ["that is empty", Buffer.alloc(0)],
-    ["of a plan that does not exist", Buffer.from([9, 0, 0, 0, 0, 0, 0, 0])],
-    ["of another generation", Buffer.from([0, 0, 0, 0, 9, 0, 0, 0])],
-  ])("a handle %s is refused with attempt_plan_missing", async (_name, handle) => {
-    const gateway = await RouterHost.start(config, handle ? {} : { attemptVmId: "other" });
+    ["that is too short", (own) => own.subarray(1)],
+    ["that is too long", (own) => Buffer.concat([own, Buffer.alloc(1)])],
+    ["that is empty", () => Buffer.alloc(0)],
+    ["of a plan that does not exist", (own) => Buffer.concat([Buffer.from([9, 0, 0, 0]), own.subarray(4)])],
+    ["of another generation", (own) => Buffer.concat([own.subarray(0, 4), Buffer.from([9, 0, 0, 0]), own.subarray(8)])],
+    ["of the same place in another VM", (own) => Buffer.concat([own.subarray(0, 8), Buffer.alloc(8, 1)])],
+  ])("a handle %s is refused with attempt_plan_missing", async (_name, forged) => {
+    const gateway = await RouterHost.start(config, forged ? {} : { attemptVmId: "other" });
     const request = gateway.send(body, clientHeaders);
-    if (handle) request.setProperty("tokenmesh.plan", handle);
+    const own = Buffer.from(request.filterState("tokenmesh.plan") ?? []);
+    if (forged) request.setProperty("tokenmesh.plan", forged(own));
     const attempt = gateway.attempt(request, { target: "openai" });
     expect(refusalOf(attempt)).toBe("attempt_plan_missing");
     expect(attempt).toHaveSentLocalResponse(500);
     expect(attempt.upstream.headers).toBeUndefined();
+  });
+
+  it("a handle never opens a plan of another VM, even one with plans of its own", async () => {
+    const gateway = await RouterHost.start(config, { attemptVmId: "other" });
+    const request = gateway.send(body, clientHeaders);
+    gateway.host.advance(1);
+    const other = gateway.host.plugin({ name: "other", rootId: "llm-router", vmId: "other", config });
+    const planned = other.exchange({ headers: clientHeaders, body });
+    expect(planned.filterState("tokenmesh.plan")?.subarray(0, 8)).toEqual(
+      request.filterState("tokenmesh.plan")?.subarray(0, 8),
+    );
+    expect(refusalOf(gateway.attempt(request, { target: "openai" }))).toBe("attempt_plan_missing");
   });
 });

@@ -70,4 +70,31 @@ describe("configuration updates", () => {
     draining.requestBody('{"model":"gpt-4o"}', { endOfStream: true });
     expect(sent(draining).route).toBe("gpt4");
   });
+
+  it.each([
+    ["with patterns, their garbage taken away on ticks", 0],
+    ["with streams of their own", 40],
+  ])("leave no memory behind: %s", async (_name, streams) => {
+    const config = (round: number) => ({
+      models: [{ model: "*", route: `r${round}` }],
+      targets: { t: { route: "t" } },
+      rules: Array.from({ length: 20 }, (_, i) => ({
+        name: `r${i}`,
+        match: { lastUserMessage: `(?i)foo${i}|bar.{30}x` },
+        targets: [{ target: "t" }],
+      })),
+      metrics: { enabled: false },
+    });
+    const gateway = await RouterHost.start(config(0));
+    const update = (round: number) => {
+      expect(gateway.router.update(config(round))).toEqual({ accepted: true });
+      const open = Array.from({ length: streams }, () => gateway.send('{"model":"m"}'));
+      for (const stream of open) stream.end();
+      gateway.host.advance(1000);
+    };
+    for (let round = 1; round < 20; round++) update(round);
+    const pages = gateway.vm.memory.pages;
+    for (let round = 20; round < 140; round++) update(round);
+    expect(gateway.vm.memory.pages).toBe(pages);
+  });
 });

@@ -123,15 +123,41 @@ describe("plans of several requests", () => {
     expect(refusalOf(gateway.attempt(over, { target: "a" }))).toBe("attempt_plan_missing");
 
     const late = gateway.send(body);
-    const attempt = gateway.attempt(late, { target: "a", chunks: [Buffer.from('{"mod')] });
+    const attempt = gateway.attempt(late, { target: "a", chunks: [Buffer.from('{"mod')], open: true });
     late.end();
-    const next = gateway.send('{"model":"other","x":1}');
+    const next = gateway.send('{"x":[1,2,3],"model":"other"}');
     expect(handleOf(next).index).toBe(handleOf(late).index);
     expect(refusalOf(gateway.attempt(late, { target: "a" }))).toBe("attempt_plan_missing");
-    // The body of the old attempt is nobody's any more; the new request is not touched by it.
+    // The rest of the old attempt's body is nobody's any more: the new plan's offsets are not for it, and it leaves no mark on the new request.
+    attempt.requestBody('el":"m","and":"much more"}', { endOfStream: true });
+    expect(attempt.upstream.text).toBe('{"model":"m","and":"much more"}');
     attempt.responseHeaders({ ":status": "200" });
     expect(attempt).toContinue("response");
-    expect(sent(gateway.attempt(next, { target: "a" })).body).toBe('{"model":"renamed","x":1}');
+    expect(sent(gateway.attempt(next, { target: "a" })).body).toBe('{"x":[1,2,3],"model":"renamed"}');
+  });
+
+  it("know nothing of the request that had their place before", async () => {
+    const gateway = await RouterHost.start({
+      targets: {
+        ...config.targets,
+        a: { ...config.targets.a, pathPrefix: { to: "/a" } },
+        plain: { route: "plain" },
+        also: { route: "also" },
+      },
+      rules: [
+        { name: "plain", match: { models: ["p"] }, targets: [{ target: "plain" }], fallback: { targets: ["also"] } },
+        ...config.rules,
+      ],
+    });
+    const first = gateway.send(body, chat({ "content-length": "13" }));
+    gateway.answer(first, gateway.attempt(first, { target: "a" }), "{}");
+    const keys = { authorization: "Bearer client", "content-length": "13" };
+    const second = gateway.send('{"model":"p"}', chat({ ...keys, ":path": "/v1/messages?key=k" }));
+    expect(handleOf(second)).toEqual({ index: 0, generation: 1 });
+    const attempt = gateway.attempt(second, { target: "also" });
+    expect(attempt.upstream.headers?.pairs()).toEqual(second.upstream.headers?.pairs());
+    expect(attempt.upstream.headers?.get("authorization")).toBe("Bearer client");
+    expect(attempt.trace.map(({ name }) => name)).toEqual(["proxy_get_property", "proxy_get_property"]);
   });
 
   it("survive an update of the configuration that made them", async () => {

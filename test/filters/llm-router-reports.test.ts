@@ -72,7 +72,7 @@ describe("the access log", () => {
       return state as { model: string };
     };
     const any = fc.oneof(
-      fc.string({ unit: "binary", maxLength: 300 }),
+      fc.string({ unit: "binary", maxLength: 60 }),
       fc.constantFrom("\u0000", '"', "\\", "\u007f", "\ud800x"),
     );
     fc.assert(
@@ -80,7 +80,8 @@ describe("the access log", () => {
         any.filter((model) => model !== ""),
         (model) => {
           const state = ask(JSON.stringify({ model }));
-          if (model.isWellFormed() && Buffer.byteLength(model) <= 256) expect(state.model).toBe(model);
+          const usable = model.isWellFormed() && Buffer.byteLength(model) <= 256 && !/\p{Cc}/u.test(model);
+          if (usable) expect(state.model).toBe(model);
         },
       ),
       { numRuns: 500 },

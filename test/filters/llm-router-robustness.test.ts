@@ -225,7 +225,7 @@ describe("a peer that sends anything", () => {
 
   it("traps no attempt, whatever its endpoint and its handle say", async () => {
     const gateway = await RouterHost.start(everything);
-    const noise = fc.record({ metadata: bytes(40), handle: bytes(12), body: pieces, cuts, keep: fc.boolean() });
+    const noise = fc.record({ metadata: bytes(40), handle: bytes(20), body: pieces, cuts, keep: fc.boolean() });
     fc.assert(
       fc.property(noise, ({ metadata, handle, body, cuts: at, keep }) => {
         const request = gateway.send(fullBody(), fullHeaders(fullBody()));

@@ -62,6 +62,7 @@ const conditions: [name: string, match: Match, hits: Request[], misses: Request[
     [{}, { path: "/team-a/v1/messages" }],
     [{ path: "/v2/v1/messages" }, { path: "/v2/messages?x=/v1/" }],
   ],
+  ["a path, its query aside", { paths: ["/v1/messages?x"] }, [], [{ path: "/v1/messages?x=1" }]],
   [
     "an exact header",
     { headers: [{ name: "x-team", exact: "red" }] },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { seededRandom } from "../host/clock.ts";
 import { expectSameForEverySplit } from "../host/index.ts";
 import { chat, RouterHost, sent } from "./router-driver.ts";
 
@@ -90,6 +91,31 @@ describe("long text", () => {
     const pages = gateway.vm.memory.pages;
     for (let round = 0; round < 5; round++) matches(gateway, body);
     expect(gateway.vm.memory.pages).toBe(pages);
+  });
+});
+
+describe("a text that was made to cost much", () => {
+  /** Nearly every character leads this pattern to a state of its own, and the one that matches comes last. */
+  const pattern = "a[ax]{250}b";
+  const hostile = (length: number) => {
+    const random = seededRandom(7);
+    const noise = Array.from({ length }, () => (random() < 0.5 ? "a" : "x")).join("");
+    return bodyOf(`"${noise}a${"x".repeat(250)}b"`);
+  };
+
+  it("does not match, whatever it says, and the next text has its own budget", async () => {
+    const gateway = await gatewayFor(pattern);
+    const [small, large] = [hostile(1000), hostile(1_000_000)];
+    for (let round = 0; round < 3; round++) {
+      expect(matches(gateway, small)).toBe(true);
+      expect(matches(gateway, large)).toBe(false);
+    }
+  });
+
+  it("is none when it only is long", async () => {
+    const gateway = await gatewayFor(pattern);
+    const text = `${"the weather today ".repeat(100_000)}a${"x".repeat(250)}b`;
+    expect(matches(gateway, bodyOf(JSON.stringify(text)))).toBe(true);
   });
 });
 

@@ -131,6 +131,7 @@ describe("routing", () => {
     const spoofed: [string, string][] = [
       ["x-llm-route", "evil"],
       ["x-llm-model", "evil"],
+      ["x-llm-cluster", "evil"],
       ["x-gateway-destination-endpoint", "10.0.0.1:1"],
     ];
     const blind = gateway.send('{"model":"gpt-4o"}', [...chat(), ...spoofed]);
@@ -232,9 +233,18 @@ describe("configured defaults", () => {
     const gateway = await RouterHost.start({ ...base, [field]: fallback });
     expect(sent(gateway.send(body))).toMatchObject({
       route: "spare",
+      model: undefined,
       body: expected,
       length: String(expected.length),
     });
+  });
+
+  it("show the upstream no model that is none: it might not be fit for a header", async () => {
+    const gateway = await RouterHost.start({ ...base, onUnknownModel: { route: "spare" } });
+    for (const model of ["gpt-4o\\r\\nx-evil: 1", "llama-\\ud800", `llama-${"x".repeat(300)}`]) {
+      const stream = gateway.send(`{"model":"${model}"}`);
+      expect(sent(stream)).toMatchObject({ route: "spare", model: undefined });
+    }
   });
 
   it("onBodyTooLarge streams the body through", async () => {

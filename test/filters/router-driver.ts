@@ -33,6 +33,8 @@ export interface AttemptOptions {
   target?: string;
   metadata?: Uint8Array;
   chunks?: readonly Uint8Array[];
+  /** More of the body comes later. */
+  open?: boolean;
 }
 
 export class RouterHost {
@@ -65,7 +67,7 @@ export class RouterHost {
   }
 
   /** One attempt of a request that the router sent on. All attempts of a request share its header map; the body is fresh. */
-  attempt(request: Stream, { target, metadata, chunks }: AttemptOptions = {}, worker = 0): Stream {
+  attempt(request: Stream, { target, metadata, chunks, open = false }: AttemptOptions = {}, worker = 0): Stream {
     const headers = request.upstream.headers;
     if (!headers) throw new Error("the request was not sent on");
     const attempt = this.#attempts.stream({ worker, attemptOf: request });
@@ -76,7 +78,7 @@ export class RouterHost {
     const pieces = chunks ?? [request.upstream.body];
     attempt.requestHeaders(headers, { endOfStream: pieces.length === 0 });
     for (const [index, piece] of pieces.entries())
-      attempt.requestBody(piece, { endOfStream: index === pieces.length - 1 });
+      attempt.requestBody(piece, { endOfStream: !open && index === pieces.length - 1 });
     return attempt;
   }
 

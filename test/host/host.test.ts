@@ -128,3 +128,23 @@ describe("matchers", () => {
     expect(stream.downstream.headers).toBeInstanceOf(HeaderMap);
   });
 });
+
+describe("attempts", () => {
+  test("see the filter state of their request, and change the header map they are given", async () => {
+    const { plugin } = await hello();
+    const request = plugin.stream().requestHeaders(get("/").headers, { endOfStream: true });
+    const [first, second] = [plugin.stream({ attemptOf: request }), plugin.stream({ attemptOf: request })];
+    request.setProperty("plan", new Uint8Array([1]));
+    expect([first.filterState("plan"), second.filterState("plan")]).toEqual([new Uint8Array([1]), new Uint8Array([1])]);
+    first.setProperty("plan", new Uint8Array([2]));
+    expect(request.filterState("plan")).toEqual(new Uint8Array([2]));
+    expect(plugin.stream().filterState("plan")).toBeUndefined();
+
+    const map = new HeaderMap(get("/").headers);
+    for (const attempt of [first, second]) {
+      attempt.requestHeaders(map, { endOfStream: true });
+      expect(attempt.request.headers).toBe(map);
+      expect(attempt.upstream.headers).not.toBe(map);
+    }
+  });
+});

@@ -63,7 +63,9 @@ function pluginName({ metadata }: LlmRouter): string {
 
 /** What a connection must be able to hold for the filter: a whole body, and a chunk that has just passed the limit. */
 export function llmRouterBufferBytes({ spec }: LlmRouter): number {
-  return spec.maxBodyBytes + DEFAULT_BUFFER_BYTES;
+  // Envoy 1.36 and 1.37 count a held body twice: over half the limit they give up retries.
+  const copies = spec.rules.some(({ fallback }) => fallback !== undefined) ? 2 : 1;
+  return copies * spec.maxBodyBytes + DEFAULT_BUFFER_BYTES;
 }
 
 export function llmRouterConfig(router: LlmRouter, module: WasmModule): ProtoObject {
