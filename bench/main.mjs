@@ -3,7 +3,11 @@ import { spawnSync } from "node:child_process";
 import { cpSync, existsSync } from "node:fs";
 import { isFresh, markBuilt, root } from "../scripts/lib/stamp.mjs";
 
-const benches = { envoy: "CPU per request of Envoy with tokenmesh's filter and with other ways to do the same job" };
+const benches = {
+  envoy: "CPU per request of Envoy with tokenmesh's filter and with other ways to do the same job",
+  scanner: "time inside Envoy to scan a request body and to decode it to a string",
+  "first-token": "time to the first byte of a streamed answer, with and without the filters",
+};
 
 const [first] = process.argv.slice(2);
 const name = first === undefined || first.startsWith("-") ? "envoy" : first;

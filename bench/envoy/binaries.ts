@@ -23,15 +23,15 @@ function goBuild(root: string, args: readonly string[], target: Readonly<Record<
   if (status !== 0) throw new Error(`go build ${args.join(" ")} failed in bench/envoy:\n${stderr}`);
 }
 
-/** Brings build/filters/llm-router.wasm up to date: a stale module must not be measured. */
-export function buildRouter(root: string): void {
-  const { error, status } = spawnSync(process.execPath, ["scripts/build-filters.mjs", "llm-router"], {
+/** Brings our filters' modules up to date: a stale module must not be measured. */
+export function buildFilters(root: string): void {
+  const { error, status } = spawnSync(process.execPath, ["scripts/build-filters.mjs", "llm-router", "llm-gateway"], {
     cwd: root,
     // Standard output belongs to the results.
     stdio: ["ignore", 2, 2],
   });
   if (error) throw error;
-  if (status !== 0) throw new Error("build/filters/llm-router.wasm cannot be built");
+  if (status !== 0) throw new Error("the filters cannot be built");
 }
 
 /** Such as "go1.26.8". */

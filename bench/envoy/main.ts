@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { defaultVersion, projectRoot } from "../../envoy/harness/index.ts";
 import { type Arm, arms as allArms } from "./arms/index.ts";
-import { llmRouter } from "./arms/wasm.ts";
-import { buildBinaries, buildRouter } from "./binaries.ts";
+import { buildBinaries, buildFilters } from "./binaries.ts";
 import { chatAnswer, chatStream } from "./chat.ts";
 import { startCompanion } from "./companion.ts";
 import { writeRequests } from "./load-generator.ts";
@@ -39,7 +38,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     progress("bench: building the Go programs");
     buildBinaries(root);
-    if (options.arms.includes(llmRouter)) buildRouter(root);
+    if (options.arms.some(({ name }) => name.startsWith("llm-"))) buildFilters(root);
     const conditions = machine(root);
     const files = await writeRequests(options.loads, options.modelFirst ?? false);
     stoppers.push(files.remove);

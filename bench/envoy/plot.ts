@@ -4,6 +4,7 @@ import { micros, type Report } from "./report.ts";
 const colours: Readonly<Record<string, string>> = {
   "llm-router": "#1b7f3b",
   "llm-router lastWins": "#6fb98a",
+  "llm-gateway": "#0b5d2a",
   go: "#2b83ba",
   lua: "#7b5ea7",
   ai_protocol_manager: "#e08a1e",

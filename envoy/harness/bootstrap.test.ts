@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { adsBootstrap, cluster, httpListener, socketAddress, staticBootstrap } from "./bootstrap.ts";
+import {
+  adsBootstrap,
+  cluster,
+  httpListener,
+  nextMemberOnRetry,
+  pool,
+  socketAddress,
+  staticBootstrap,
+} from "./bootstrap.ts";
 import { wasmFilter } from "./wasm-filter.ts";
 
 const address = (port_value: number, host = "127.0.0.1") => ({ socket_address: { address: host, port_value } });
@@ -116,6 +124,60 @@ describe("httpListener", () => {
         },
       ],
     });
+  });
+});
+
+describe("fallback", () => {
+  it("runs filters for each attempt, in front of the codec, and routes by the header that names the cluster", () => {
+    const attempt = wasmFilter({ name: "attempt", file: "/x.wasm", environment: ["KEY"] });
+    expect(attempt).toMatchObject({
+      typed_config: { config: { vm_config: { environment_variables: { host_env_keys: ["KEY"] } } } },
+    });
+    const routes = [{ cluster: { header: "x-llm-cluster" }, action: nextMemberOnRetry }];
+    const listener = httpListener({ name: "proxy", upstreamFilters: [attempt], routes });
+    const router = { upstream_http_filters: [attempt, { name: "envoy.filters.http.upstream_codec" }] };
+    const match = { prefix: "/", headers: [{ name: "x-llm-cluster", present_match: true }] };
+    const route = { cluster_header: "x-llm-cluster", timeout: "0s", ...nextMemberOnRetry };
+    expect(listener).toMatchObject({
+      filter_chains: [
+        {
+          filters: [
+            {
+              typed_config: {
+                http_filters: [{ typed_config: router }],
+                route_config: { virtual_hosts: [{ routes: [{ match, route }] }] },
+              },
+            },
+          ],
+        },
+      ],
+    });
+  });
+
+  it.each([
+    ["composite", [{ name: "a" }, { name: "b" }]],
+    ["aggregate", ["a", "b"]],
+  ] as const)("makes a pool of kind %s", (kind, clusters) => {
+    expect(pool({ members: ["a", "b"], kind })).toMatchObject({
+      name: "a+b",
+      lb_policy: "CLUSTER_PROVIDED",
+      cluster_type: { name: `envoy.clusters.${kind}`, typed_config: { clusters } },
+      circuit_breakers: { thresholds: [{ max_retries: 1024 }] },
+    });
+  });
+
+  it("lets endpoints say which target they are, and nothing unless asked", () => {
+    const endpoint = { endpoint: { address: address(1) } };
+    const assigned = (one: unknown) => ({ load_assignment: { endpoints: [{ lb_endpoints: [one] }] } });
+    const metadata = { filter_metadata: { tokenmesh: { target: "azure" } } };
+    expect(cluster({ name: "a", targets: [1], llmTarget: "azure" })).toMatchObject(assigned({ ...endpoint, metadata }));
+    const { load_assignment } = cluster({ name: "a", targets: [1] }) as { load_assignment: unknown };
+    expect(load_assignment).toEqual({ cluster_name: "a", endpoints: [{ lb_endpoints: [endpoint] }] });
+  });
+
+  it("takes a stats_config", () => {
+    const stats = { stats_tags: [] };
+    expect(staticBootstrap({ listeners: [], clusters: [], stats })).toMatchObject({ stats_config: stats });
   });
 });
 

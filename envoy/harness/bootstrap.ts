@@ -9,14 +9,16 @@ import { envoyType, type Json, type JsonObject } from "./json.ts";
 export type Target = number | string;
 
 export interface RouteSpec {
-  /** Cluster that serves it. */
-  readonly cluster: string;
+  /** Cluster that serves it, or the request header that names the cluster: then only requests with that header match. */
+  readonly cluster: string | { readonly header: string };
   /** Path prefix; default "/". */
   readonly prefix?: string;
   /** Request headers that must have exactly these values. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Whole-request timeout, such as "15s"; default "0s", none. */
   readonly timeout?: string;
+  /** Further fields of the RouteAction, such as retry_policy. */
+  readonly action?: JsonObject;
 }
 
 export interface ListenerSpec {
@@ -26,6 +28,8 @@ export interface ListenerSpec {
   readonly port?: number;
   /** Filters before the router, such as wasmFilter(...). */
   readonly httpFilters?: readonly JsonObject[];
+  /** Filters that the router runs for each attempt; the codec comes behind them. */
+  readonly upstreamFilters?: readonly JsonObject[];
   /** per_connection_buffer_limit_bytes: a filter that buffers bodies needs at least its body limit. Default: Envoy's 1 MiB. */
   readonly bufferLimitBytes?: number;
   /** Default "AUTO": HTTP/1.1 and HTTP/2 with prior knowledge on one port. */
@@ -39,6 +43,17 @@ export interface ClusterSpec {
   readonly targets: readonly Target[];
   /** Speak HTTP/2 (prior knowledge) upstream. */
   readonly http2?: boolean;
+  /** Filter metadata `tokenmesh.target` of the endpoints. */
+  readonly llmTarget?: string;
+  /** Further fields of the Cluster. */
+  readonly cluster?: JsonObject;
+}
+
+export interface PoolSpec {
+  /** Names of clusters, in the order in which attempts go to them. */
+  readonly members: readonly string[];
+  /** `composite` takes the n-th member for the n-th attempt (Envoy 1.40; 1.37 with gaps); `aggregate` needs `nextMemberOnRetry` in its routes. */
+  readonly kind: "composite" | "aggregate";
   /** Further fields of the Cluster. */
   readonly cluster?: JsonObject;
 }
@@ -47,6 +62,8 @@ export interface StaticBootstrap {
   readonly listeners: readonly JsonObject[];
   readonly clusters: readonly JsonObject[];
   readonly node?: { readonly id: string; readonly cluster: string };
+  /** stats_config: tags and buckets. */
+  readonly stats?: JsonObject;
 }
 
 export interface AdsBootstrap {
@@ -70,10 +87,11 @@ export function socketAddress(target: Target): JsonObject {
 
 const admin = (port = 0): JsonObject => ({ address: socketAddress(port) });
 
-export function staticBootstrap({ listeners, clusters, node }: StaticBootstrap): JsonObject {
+export function staticBootstrap({ listeners, clusters, node, stats }: StaticBootstrap): JsonObject {
   return {
     ...(node === undefined ? {} : { node: { ...node } }),
     admin: admin(),
+    ...(stats === undefined ? {} : { stats_config: stats }),
     static_resources: { listeners: [...listeners], clusters: [...clusters] },
   };
 }
@@ -99,10 +117,26 @@ export function adsBootstrap(options: AdsBootstrap): JsonObject {
 }
 
 export function httpListener(spec: ListenerSpec): JsonObject {
-  const { name, routes, port = 0, httpFilters = [], bufferLimitBytes, codec = "AUTO", hcm = {} } = spec;
+  const {
+    name,
+    routes,
+    port = 0,
+    httpFilters = [],
+    upstreamFilters = [],
+    bufferLimitBytes,
+    codec = "AUTO",
+    hcm = {},
+  } = spec;
+  const upstreamCodec = {
+    name: "envoy.filters.http.upstream_codec",
+    typed_config: { "@type": envoyType("extensions.filters.http.upstream_codec.v3.UpstreamCodec") },
+  };
   const router = {
     name: "envoy.filters.http.router",
-    typed_config: { "@type": envoyType("extensions.filters.http.router.v3.Router") },
+    typed_config: {
+      "@type": envoyType("extensions.filters.http.router.v3.Router"),
+      ...(upstreamFilters.length > 0 ? { upstream_http_filters: [...upstreamFilters, upstreamCodec] } : {}),
+    },
   };
   const manager: JsonObject = {
     "@type": envoyType("extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
@@ -120,15 +154,21 @@ export function httpListener(spec: ListenerSpec): JsonObject {
   };
 }
 
-function route({ cluster: name, prefix = "/", headers = {}, timeout = "0s" }: RouteSpec): Json {
-  const matchers = Object.entries(headers).map(([header, exact]) => ({ name: header, string_match: { exact } }));
+function route({ cluster: to, prefix = "/", headers = {}, timeout = "0s", action = {} }: RouteSpec): Json {
+  const matchers: JsonObject[] = Object.entries(headers).map(([name, exact]) => ({ name, string_match: { exact } }));
+  if (typeof to !== "string") matchers.push({ name: to.header, present_match: true });
   return {
     match: { prefix, ...(matchers.length > 0 ? { headers: matchers } : {}) },
-    route: { cluster: name, timeout },
+    route: { ...(typeof to === "string" ? { cluster: to } : { cluster_header: to.header }), timeout, ...action },
   };
 }
 
-export function cluster({ name, targets, http2 = false, cluster: further = {} }: ClusterSpec): JsonObject {
+export function cluster({ name, targets, http2 = false, llmTarget, cluster: further = {} }: ClusterSpec): JsonObject {
+  const metadata = { filter_metadata: { tokenmesh: { target: llmTarget ?? "" } } };
+  const endpoints = targets.map((target) => ({
+    endpoint: { address: socketAddress(target) },
+    ...(llmTarget === undefined ? {} : { metadata }),
+  }));
   const protocol = {
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
       "@type": envoyType("extensions.upstreams.http.v3.HttpProtocolOptions"),
@@ -139,11 +179,38 @@ export function cluster({ name, targets, http2 = false, cluster: further = {} }:
     name,
     type: "STATIC",
     connect_timeout: "1s",
-    load_assignment: {
-      cluster_name: name,
-      endpoints: [{ lb_endpoints: targets.map((target) => ({ endpoint: { address: socketAddress(target) } })) }],
-    },
+    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: endpoints }] },
     ...(http2 ? { typed_extension_protocol_options: protocol } : {}),
     ...further,
   };
 }
+
+/** A cluster over clusters, named `a+b`: where an attempt fails, the next one goes to the next member. */
+export function pool({ members, kind, cluster: further = {} }: PoolSpec): JsonObject {
+  const list = kind === "composite" ? members.map((name) => ({ name })) : [...members];
+  return {
+    name: members.join("+"),
+    connect_timeout: "1s",
+    lb_policy: "CLUSTER_PROVIDED",
+    cluster_type: {
+      name: `envoy.clusters.${kind}`,
+      typed_config: { "@type": envoyType(`extensions.clusters.${kind}.v3.ClusterConfig`), clusters: list },
+    },
+    // Envoy's default is three retries at a time: one more request that has to be sent elsewhere would fail instead.
+    circuit_breakers: { thresholds: [{ max_retries: 1024 }] },
+    ...further,
+  };
+}
+
+/** For `action` of routes to an aggregate pool: an attempt never goes to a member that had its turn. */
+export const nextMemberOnRetry: JsonObject = {
+  retry_policy: {
+    retry_priority: {
+      name: "envoy.retry_priorities.previous_priorities",
+      typed_config: {
+        "@type": envoyType("extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"),
+        update_frequency: 1,
+      },
+    },
+  },
+};

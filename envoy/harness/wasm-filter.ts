@@ -24,6 +24,8 @@ export interface WasmFilterSpec {
   readonly vmId?: string;
   /** Configuration of the VM, for proxy_on_vm_start. */
   readonly vmConfiguration?: string;
+  /** Names of environment variables of Envoy that the VM may read. */
+  readonly environment?: readonly string[];
   /** Further fields of PluginConfig, such as capability_restriction_config or reload_config. */
   readonly plugin?: JsonObject;
 }
@@ -35,7 +37,16 @@ const stringValue = (value: string): JsonObject => ({
 
 /** An entry for `http_filters`. */
 export function wasmFilter(spec: WasmFilterSpec): JsonObject {
-  const { name, rootId = name, file, configuration, failurePolicy = "FAIL_RELOAD", vmId, vmConfiguration } = spec;
+  const {
+    name,
+    rootId = name,
+    file,
+    configuration,
+    failurePolicy = "FAIL_RELOAD",
+    vmId,
+    vmConfiguration,
+    environment,
+  } = spec;
   const text = typeof configuration === "object" ? JSON.stringify(configuration) : configuration;
   return {
     name,
@@ -48,6 +59,7 @@ export function wasmFilter(spec: WasmFilterSpec): JsonObject {
           runtime: "envoy.wasm.runtime.v8",
           code: { local: { filename: file } },
           ...(vmId === undefined ? {} : { vm_id: vmId }),
+          ...(environment === undefined ? {} : { environment_variables: { host_env_keys: [...environment] } }),
           ...(vmConfiguration === undefined ? {} : { configuration: stringValue(vmConfiguration) }),
         },
         ...(text === undefined ? {} : { configuration: stringValue(text) }),

@@ -45,6 +45,25 @@ test("README.md: the LLMRouter is accepted by server and filter, and routes as i
   ]);
 });
 
+test("README.md: the rules do what they say", async () => {
+  const [, text = ""] = yamlOf("README.md");
+  const { spec } = parse(text) as { spec: object };
+  const host = await ProxyWasmHost.load(`${projectRoot()}/build/filters/llm-router.wasm`, {
+    workers: 1,
+    environmentVariables: { OPENAI_API_KEY: "key-of-openai", AZURE_KEY: "key-of-azure" },
+  });
+  const plugin = host.plugin({ name: "llm-router", rootId: "llm-router", config: spec });
+  const cluster = (content: string): string | undefined =>
+    plugin
+      .exchange({
+        headers: { ":method": "POST", ":path": "/v1/chat/completions", ":authority": "x" },
+        body: [JSON.stringify({ model: "gpt-4o", messages: [{ role: "user", content }] })],
+      })
+      .upstream.headers?.get("x-llm-cluster");
+  expect(["openai+vllm", "azure+vllm"]).toContain(cluster("hello"));
+  expect(cluster("x".repeat(128_000))).toBe("vllm");
+});
+
 test("docs/write-a-filter.md: the example runs in Envoy with the printed configuration", async () => {
   const [text = ""] = yamlOf("docs/write-a-filter.md");
   const printed = "build/filters/region.wasm";

@@ -43,6 +43,8 @@ export interface GatewayOptions {
   readonly router?: JsonObject;
   readonly allowErrors?: readonly RegExp[];
   readonly replica?: Partial<ReplicaOptions>;
+  /** Further fields of Envoy's bootstrap, such as stats_flush_interval. */
+  readonly bootstrap?: JsonObject;
 }
 
 export interface Way {
@@ -121,7 +123,7 @@ function staticFileOn(version: string): Way {
     start: (options = {}) =>
       startGateway(options, async (_, gpt, claude) => {
         const ports = { gpt: gpt.map(({ port }) => port), claude: claude.map(({ port }) => port) };
-        const bootstrap = await standaloneConfig(ports, options.router);
+        const bootstrap = { ...(await standaloneConfig(ports, options.router)), ...options.bootstrap };
         const { allowErrors = [] } = options;
         return { envoy: await EnvoyProcess.start({ bootstrap, allowErrors, version }), listener: "llm" };
       }),
@@ -138,7 +140,8 @@ export const xds: Way = {
       const server = await startServer({ configDir, wasmDir: WASM_DIR, log: silentLogger });
       started.add(server, (s) => s.close());
       if (server.configErrors().length > 0) throw new Error(server.configErrors().map(formatError).join("\n"));
-      const bootstrap = await xdsConfig(server.xdsAddress);
+      const text = await xdsConfig(server.xdsAddress);
+      const bootstrap = options.bootstrap ? { ...(parse(text) as JsonObject), ...options.bootstrap } : text;
       const { allowErrors = [] } = options;
       return {
         envoy: await EnvoyProcess.start({ bootstrap, allowErrors }),
@@ -173,6 +176,25 @@ export async function standaloneConfig(
     plugin.configuration.value = JSON.stringify(router);
   }
   return config as unknown as JsonObject;
+}
+
+/** envoy/standalone/fallback.yaml with free ports, these endpoints and the built module, as text: what is in it comes to Envoy as it is written. */
+export async function fallbackConfig(ports: Readonly<Record<"openai" | "azure" | "local", number>>): Promise<string> {
+  let text = await readFile(join(projectRoot(), "envoy/standalone/fallback.yaml"), "utf8");
+  text = replaceOnce(text, "/etc/envoy/llm-router.wasm", ROUTER_WASM);
+  text = replaceOnce(text, "port_value: 10000", "port_value: 0");
+  text = replaceOnce(text, "port_value: 9901", "port_value: 0");
+  text = replaceOnce(text, "port_value: 8001", `port_value: ${ports.openai}`);
+  text = replaceOnce(text, "port_value: 8002", `port_value: ${ports.azure}`);
+  return replaceOnce(text, "port_value: 8003", `port_value: ${ports.local}`);
+}
+
+/** The filters of a configuration's listener, in front of Envoy's router and with it. */
+export function httpFilters(config: string): JsonObject[] {
+  const { static_resources } = parse(config) as StandaloneConfig;
+  const filters = static_resources.listeners[0]?.filter_chains[0]?.filters[0]?.typed_config.http_filters;
+  if (filters === undefined) throw new Error("the configuration has another shape");
+  return filters as unknown as JsonObject[];
 }
 
 /** envoy/standalone/xds-bootstrap.yaml with this server. */

@@ -5,12 +5,13 @@ import { bare } from "./bare.ts";
 import { extProc } from "./ext-proc.ts";
 import { jsonToMetadata } from "./json-to-metadata.ts";
 import { lua } from "./lua.ts";
-import { goFilter, llmRouter, llmRouterLastWins } from "./wasm.ts";
+import { goFilter, llmGateway, llmRouter, llmRouterLastWins } from "./wasm.ts";
 
 export const arms: readonly Arm[] = [
   bare,
   llmRouter,
   llmRouterLastWins,
+  llmGateway,
   goFilter,
   lua,
   aiProtocolManager,

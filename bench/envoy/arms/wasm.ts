@@ -1,4 +1,4 @@
-/** The two Proxy-Wasm arms: our filter, and the same job in Go. */
+/** The Proxy-Wasm arms: our filters, and the same job in Go. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type JsonObject, wasmFilter } from "../../../envoy/harness/index.ts";
@@ -8,6 +8,11 @@ import type { Arm, Surroundings } from "./arm.ts";
 const modelList = models.map(({ model, route }) => ({ model, route }));
 
 const routerFile = ({ root }: Surroundings): string => join(root, "build/filters/llm-router.wasm");
+
+/** What the probe's requests ask for, and where they go. */
+const [probed = { model: "", route: "" }] = models;
+const tokensOf = (kind: "input" | "output"): string =>
+  `wasmcustom.gen_ai_client_tokens;gen_ai_request_model=${probed.model};gen_ai_operation_name=chat;gen_ai_provider_name=${probed.route};gen_ai_token_type=${kind}`;
 
 const routerWith = (around: Surroundings, more: JsonObject): JsonObject =>
   wasmFilter({
@@ -19,12 +24,12 @@ const routerWith = (around: Surroundings, more: JsonObject): JsonObject =>
 
 export const llmRouter: Arm = {
   name: "llm-router",
-  does: "tokenmesh (AssemblyScript, Proxy-Wasm): holds the request, finds `model`, sets the route header and x-llm-model, strips reserved headers; counts usage in three counters (cached tokens too)",
+  does: "tokenmesh (AssemblyScript, Proxy-Wasm): holds the request, finds `model`, sets the route header and x-llm-model, strips reserved headers; measures usage and time in histograms and counters",
   routes: true,
   usage: {
     kind: "counters",
-    prompt: "wasmcustom.tokenmesh_llm_router_input_tokens",
-    completion: "wasmcustom.tokenmesh_llm_router_output_tokens",
+    prompt: tokensOf("input"),
+    completion: tokensOf("output"),
   },
   httpFilters: (around) => [routerWith(around, {})],
   missing: (around) =>
@@ -37,6 +42,21 @@ export const llmRouterLastWins: Arm = {
   name: "llm-router lastWins",
   does: "the same with duplicateModel: lastWins: of a body over 64 KiB that ends with `model` only the end is read",
   httpFilters: (around) => [routerWith(around, { duplicateModel: "lastWins" })],
+};
+
+/** The router as the only stage of the gateway. */
+export const llmGateway: Arm = {
+  ...llmRouter,
+  name: "llm-gateway",
+  does: "the same as the only stage of llm-gateway",
+  httpFilters: ({ root }) => [
+    wasmFilter({
+      name: "llm-gateway",
+      file: join(root, "build/filters/llm-gateway.wasm"),
+      vmId: "bench",
+      configuration: { paths: ["/chat/completions"], router: { routeHeader, models: modelList } },
+    }),
+  ],
 };
 
 export const goFilter: Arm = {
