@@ -229,6 +229,7 @@ const fallbacks: Row[] = [
   ["a fallback of another kind", fallback({ targets: ["x"] }), false],
   ["a fallback of clusters", rule({ targets: [{ target: "x" }], fallback: { targets: ["y"] } }), true],
   ["a fallback of two kinds", fallback({ targets: ["b", "x"] }), false],
+  ["a fallback of two kinds, the other way", fallback({ targets: ["x", "b"] }), false],
   [
     "a fallback for targets of two kinds",
     rule({ targets: [{ target: "a" }, { target: "x" }], fallback: { targets: ["b"] } }),

@@ -101,6 +101,16 @@ describe("Gemini", () => {
     expect(sent(gateway.send('{"model":"x"}')).route).toBeUndefined();
   });
 
+  it("keeps a model's name that a prefix reaches into", async () => {
+    const pathPrefix = { from: "/v1beta/models/a", to: "/x" };
+    const gateway = await RouterHost.start({
+      targets: { g: { route: "g", upstreamModel: "m", pathPrefix } },
+      rules: [{ name: "r", targets: [{ target: "g" }] }],
+    });
+    const pathOf = (model: string) => sent(gateway.attempt(gateway.send("{}", gemini(model)))).path;
+    expect([pathOf("a/b"), pathOf("ab"), pathOf("b")]).toEqual(["/x/b:generateContent", path("m"), path("m")]);
+  });
+
   it("gets prefix, model and query right in one go, and loses the client's key", async () => {
     const gateway = await RouterHost.start({
       targets: {

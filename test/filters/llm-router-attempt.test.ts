@@ -120,6 +120,14 @@ describe("the request to the pool", () => {
     expect(headers?.has("x-envoy-upstream-rq-per-try-timeout-ms")).toBe(false);
   });
 
+  it("carries no header of the client's that is a credential of any target", async () => {
+    const gateway = await RouterHost.start(config);
+    const request = gateway.send(body, [...clientHeaders, ["x-team-key", "client-key"], ["api-key", "client-key"]]);
+    for (const name of Object.keys(targets) as Name[]) {
+      expect(seen(gateway.attempt(request, { target: name }))).toEqual(expected(name));
+    }
+  });
+
   it("leaves the client's keys alone where no target has one of ours", async () => {
     const gateway = await RouterHost.start({
       targets: {

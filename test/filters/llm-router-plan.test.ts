@@ -91,6 +91,10 @@ describe("the place of a plan is free again when its request", () => {
       expect(sent(attempt).host).toBe("a.example");
       gateway.answer(routed, attempt, "{}");
     }
+    gateway.host.advance(1000);
+    const durations = gateway.host.metrics.names().filter((name) => name.startsWith("gen_ai_server_request_duration"));
+    // What was refused is no call.
+    expect(durations.flatMap((name) => gateway.host.metrics.samples(name)).length).toBe(20);
   });
 
   it("cannot be told to Envoy", async () => {

@@ -64,6 +64,21 @@ describe("the access log", () => {
     expect(answer(off.send('{"model":"m"}')).filterState("llm")).toBeUndefined();
   });
 
+  it("knows where a request went whose answer breaks off, never comes, or ends in trailers", async () => {
+    const gateway = await RouterHost.start({ ...config, accessLog: true });
+    const never = gateway.send('{"model":"m"}').end();
+    expect(stateOf(never)).toEqual({ api: "openai.chat", model: "m", target: "r", served_model: "up" });
+    const request = gateway.send('{"model":"pooled"}');
+    expect(stateOf(request)).toMatchObject({ target: "a", rule: "pool" });
+    gateway.attempt(request, { target: "a" }).end();
+    gateway.attempt(request, { target: "b" });
+    request.responseHeaders({ ":status": "200" }).responseBody("data: {}\n\n", {}).end();
+    expect(stateOf(request)).toMatchObject({ target: "b", served_model: 'b "model"', rule: "pool" });
+    const trailers = gateway.send('{"model":"m"}').responseHeaders({ ":status": "200" });
+    trailers.responseBody('{"usage":{"prompt_tokens":12}}', {}).responseTrailers({ "x-t": "1" });
+    expect(stateOf(trailers)).toMatchObject({ target: "r" });
+  });
+
   it("is valid JSON whatever the model is called", async () => {
     const gateway = await RouterHost.start({ ...config, accessLog: true, onUnknownModel: { route: "unknown" } });
     const ask = (body: string | Uint8Array, path = "/v1/chat/completions") => {
