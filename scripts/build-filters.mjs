@@ -27,7 +27,11 @@ function fixtures(dir, found = []) {
 }
 
 /** Modules that are made of other filters too. */
-const composed = { "llm-gateway": ["filters/llm-router"], "example-stage": ["filters/llm-router"] };
+const composed = {
+  "llm-gateway": ["filters/llm-router"],
+  "example-stage": ["filters/llm-router"],
+  "refusing-stage": ["filters/llm-router"],
+};
 
 const modules = [];
 for (const name of readdirSync("filters")) {

@@ -11,7 +11,7 @@
  * Envoy picks the route again because request headers changed.
  */
 import { Api } from "../lib/llm-api";
-import { LlmPath } from "../lib/llm-path";
+import { apiOfSuffix, LlmPath } from "../lib/llm-path";
 import {
   buffer,
   BufferType,
@@ -126,16 +126,15 @@ export class LlmStream extends HttpContext {
     if (encodings) headers.remove(MapType.HttpRequestHeaders, ACCEPT_ENCODING);
     exchange.hasContentLength = declared >= 0;
     if (this.root.traffic.metrics) exchange.startedAt = time.now();
-    if (compressed) exchange.trouble(Problem.Malformed, unsupportedEncoding);
-    else if (declared > <i64>this.root.traffic.maxBodyBytes) exchange.trouble(Problem.TooLarge, bodyTooLarge);
-    else if (endOfStream) exchange.trouble(Problem.Malformed, invalidJson);
-    else if (exchange.modelPlace != ModelPlace.Path || this.root.needsChat) {
-      if (this.root.guard.state != Body.Unreadable) {
+    if (exchange.modelPlace != ModelPlace.Path || this.root.needsChat) {
+      if (compressed) exchange.trouble(Problem.Malformed, unsupportedEncoding);
+      else if (declared > <i64>this.root.traffic.maxBodyBytes) exchange.trouble(Problem.TooLarge, bodyTooLarge);
+      else if (endOfStream) exchange.trouble(Problem.Malformed, invalidJson);
+      else if (this.root.guard.state != Body.Unreadable) {
         this.phase = Phase.WaitingForBody;
         this.root.guard.watch(this);
         return FilterHeadersStatus.StopIteration;
-      }
-      this.withoutBody();
+      } else this.withoutBody();
     }
     return this.ask() ? FilterHeadersStatus.Continue : FilterHeadersStatus.StopIteration;
   }
@@ -166,7 +165,7 @@ export class LlmStream extends HttpContext {
   onResponseHeaders(count: i32, endOfStream: bool): FilterHeadersStatus {
     if (this.phase != Phase.Routed) return FilterHeadersStatus.Continue;
     this.root.onResponseHeaders(this.exchange);
-    if (endOfStream) this.root.note(this.exchange);
+    this.root.note(this.exchange);
     return FilterHeadersStatus.Continue;
   }
 
@@ -223,10 +222,11 @@ export class LlmStream extends HttpContext {
       const size = rawPath.len;
       let at = 0;
       rawPath.len = path.end;
-      while (at < suffixes.length && !rawPath.endsWith(unchecked(suffixes[at]).text)) at++;
+      while (at < suffixes.length && !rawPath.endsWith(unchecked(suffixes[at]))) at++;
       rawPath.len = size;
       if (at == suffixes.length) return false;
-      exchange.api = unchecked(suffixes[at]).api;
+      // Of the path, not of the suffix: `/completions` may be listed before `/chat/completions`.
+      exchange.api = apiOfSuffix(rawPath.ptr, path.end);
     }
     exchange.path.bytes(rawPath);
     return true;

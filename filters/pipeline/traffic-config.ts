@@ -1,7 +1,5 @@
 /** The part of the configuration that belongs to no stage: which requests are LLM calls, how much of them is held, what is measured. */
 import { JsonNode, NodeKind } from "../lib/json-document";
-import { Api } from "../lib/llm-api";
-import { apiOfSuffix } from "../lib/llm-path";
 import { Bytes } from "../sdk";
 import { ConfigReader, isVisible } from "./config-reader";
 import { WantedHeaders } from "./header-capture";
@@ -15,18 +13,10 @@ const MAX_MEASURED = 64;
 const GENERATE = ":generateContent";
 const STREAM_GENERATE = ":streamGenerateContent";
 
-/** A path suffix and the API behind it. */
-@final
-export class LlmSuffix {
-  constructor(
-    readonly text: Bytes,
-    readonly api: Api,
-  ) {}
-}
-
 @final
 export class TrafficConfig {
-  suffixes: LlmSuffix[] = [];
+  /** Path suffixes of LLM calls. */
+  suffixes: Bytes[] = [];
   /** Gemini's methods are LLM calls. */
   gemini: bool = false;
   geminiStream: bool = false;
@@ -89,7 +79,7 @@ export class TrafficConfig {
   private addPath(path: Bytes): bool {
     if (path.equals(Bytes.literal(GENERATE))) this.gemini = true;
     else if (path.equals(Bytes.literal(STREAM_GENERATE))) this.geminiStream = true;
-    else if (path.at(0) == 0x2f && isVisible(path)) this.suffixes.push(new LlmSuffix(path, apiOfSuffix(path.ptr, path.len)));
+    else if (path.at(0) == 0x2f && isVisible(path)) this.suffixes.push(path);
     else return false;
     return true;
   }
