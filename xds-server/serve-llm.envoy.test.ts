@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { adsBootstrap, EnvoyProcess, versionsUnderTest, waitFor } from "../envoy/harness/index.ts";
 import { compareVersions } from "../envoy/harness/versions.ts";
+import { serviceEntry } from "../test/envoy/service-entry.ts";
 import { type RunningServer, startServer } from "./index.ts";
 import { silentLogger } from "./log.ts";
 import { defaultWasmDir } from "./resources/index.ts";
@@ -54,23 +55,17 @@ describe.each(versionsUnderTest())("an LLMRouter in a real Envoy, %s", (version)
   let server: RunningServer;
   let envoy: EnvoyProcess;
 
-  const service = (name: string, port: number) => `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: ${name}}
-spec:
-  hosts: [${name}.test]
-  ports: [{number: 80, name: http, protocol: HTTP}]
-  resolution: STATIC
-  endpoints: [{address: 127.0.0.1, ports: {http: ${port}}}]
----`;
   const config = (more = "", statuses = "[429]") => `
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: edge}
 spec:
   servers: [{port: {number: 0, name: http, protocol: HTTP}, bind: 127.0.0.1, hosts: ["*"]}]
----${service("first", first.port)}${service("second", second.port)}
+---
+${serviceEntry("first", first.port)}
+---
+${serviceEntry("second", second.port)}
+---
 apiVersion: tokenmesh.io/v1alpha1
 kind: LLMRouter
 metadata: {name: chat}

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { adsBootstrap, EnvoyProcess, versionsUnderTest, waitFor } from "../envoy/harness/index.ts";
+import { serviceEntry } from "../test/envoy/service-entry.ts";
 import { type RunningServer, startServer } from "./index.ts";
 import { silentLogger } from "./log.ts";
 
@@ -186,14 +187,7 @@ ${extra}`;
 
   it("replaces a service by another one in one change without a failed request", async () => {
     const service = (name: string, port: number) => `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: ${name}}
-spec:
-  hosts: [${name}.test]
-  ports: [{number: 80, name: http, protocol: HTTP}]
-  resolution: STATIC
-  endpoints: [{address: 127.0.0.1, ports: {http: ${port}}}]
+${serviceEntry(name, port)}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService

@@ -5,7 +5,7 @@
  */
 import { asArray, asObject, asString, type JsonObject } from "./json.ts";
 
-export interface ToolCall {
+interface ToolCall {
   readonly name: string;
   /** Arguments as a JSON text. */
   readonly arguments: string;
@@ -25,7 +25,7 @@ export interface ToolOffer {
   readonly schema: JsonObject;
 }
 
-export interface AnswerRequest {
+interface AnswerRequest {
   readonly model: string;
   readonly replica: string;
   /** Last words of the user, echoed in the answer. */

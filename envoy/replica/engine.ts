@@ -26,7 +26,7 @@ export const realClock: Clock = {
   },
 };
 
-export type TokenListener = (token: TokenEvent) => void;
+type TokenListener = (token: TokenEvent) => void;
 
 /** Iterations of zero length that run back to back before other work of the process gets its turn. */
 const BURST_ITERATIONS = 64;

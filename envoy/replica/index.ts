@@ -1,9 +1,7 @@
 /** A model replica without a model: the APIs of OpenAI, Anthropic and Gemini, tokens paced by a small engine model, metrics under vLLM's names. */
 
-export { type Clock, ReplicaEngine, realClock, type TokenListener } from "./engine.ts";
+export type { Clock } from "./engine.ts";
 export type { Failure, RequestFailure } from "./failures.ts";
-export { type Iteration, ReplicaModel, type SequenceSpec, type TokenEvent } from "./model.ts";
-export { blockChain, PrefixCache } from "./prefix-cache.ts";
 export type { ReplicaRequest, RequestOutcome } from "./request-log.ts";
 export {
   type FailureOptions,
@@ -12,4 +10,4 @@ export {
   type ReplicaStats,
   startReplica,
 } from "./server.ts";
-export { type ReplicaTiming, speedUp, TIMING_PROFILES, type TimingProfile } from "./timing.ts";
+export { type ReplicaTiming, TIMING_PROFILES, type TimingProfile } from "./timing.ts";

@@ -7,7 +7,7 @@ import type { ReplicaModel } from "./model.ts";
 
 const SECONDS = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80];
 
-export interface SequenceTimes {
+interface SequenceTimes {
   readonly model: string;
   readonly promptTokens: number;
   readonly completionTokens: number;

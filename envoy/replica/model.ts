@@ -49,7 +49,7 @@ interface PlannedWork {
 }
 
 /** Totals since the start, for metrics: prompt tokens looked up in and served from the prefix cache. */
-export interface PrefixTotals {
+interface PrefixTotals {
   readonly queriedTokens: number;
   readonly hitTokens: number;
 }

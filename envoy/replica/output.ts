@@ -8,7 +8,7 @@ import type { ServerResponse } from "node:http";
 /** Behind each event of the APIs that have several in one write; those with other separators, JSON arrays too, write one at a time. */
 const EVENT_END = /(?<=\n\n)/;
 
-export interface Break {
+interface Break {
   /** Events of a stream that are still sent; any other answer is sent by half. */
   readonly afterEvents: number;
   /** Called right before the connection is ended. */

@@ -23,7 +23,7 @@ export class PrefixCache {
     return length;
   }
 
-  /** Stores the whole chain as most recent, its head newest, then evicts down to `capacity` blocks. O(chain). */
+  /** Stores the chain, of a longer one its first `capacity` blocks, as most recent, its head newest, then evicts down to `capacity` blocks. O(chain). */
   insert(chain: readonly number[], capacity: number): void {
     for (let i = Math.min(chain.length, capacity) - 1; i >= 0; i--) {
       const block = chain[i];

@@ -9,7 +9,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:
  */
 export type RequestOutcome = "open" | "completed" | "broken" | "peer-gone";
 
-/** A request as it came. `body`, `model`, `status` and `outcome` fill in while it is handled. */
+/** A request as it came. `model`, `status` and `outcome` fill in while it is handled. */
 export interface ReplicaRequest {
   readonly method: string;
   /** Path with query. */

@@ -1,7 +1,7 @@
 /**
  * POST /v1/audio/transcriptions, /translations (multipart) and /speech (JSON): https://platform.openai.com/docs/api-reference/audio
  *
- * A transcription says what the file was: name, type, length and fingerprint.
+ * A transcription says what the file was: name, type and length, and the fingerprint of its form.
  */
 import { asString, type JsonObject } from "../json.ts";
 import { countTokens } from "../tokens.ts";
@@ -11,23 +11,18 @@ import { ApiError, invalid, openAiError } from "./errors.ts";
 import { sse } from "./format.ts";
 import { type Form, type FormFile, readForm } from "./multipart.ts";
 
-const transcriptions: Endpoint = {
-  serves: at("/v1/audio/transcriptions"),
-  error: openAiError,
-  read: async (call, host) => {
-    const form = await readForm(call);
-    return form instanceof ApiError ? form : transcribe(form, host.name, "transcribe");
-  },
-};
+type Task = "transcribe" | "translate";
 
-const translations: Endpoint = {
-  serves: at("/v1/audio/translations"),
-  error: openAiError,
-  read: async (call, host) => {
-    const form = await readForm(call);
-    return form instanceof ApiError ? form : transcribe(form, host.name, "translate");
-  },
-};
+function transcription(path: string, task: Task): Endpoint {
+  return {
+    serves: at(path),
+    error: openAiError,
+    read: async (call, host) => {
+      const form = await readForm(call);
+      return form instanceof ApiError ? form : transcribe(form, host.name, task);
+    },
+  };
+}
 
 const speech: Endpoint = {
   serves: at("/v1/audio/speech"),
@@ -43,9 +38,13 @@ const speech: Endpoint = {
   },
 };
 
-export const audioEndpoints: readonly Endpoint[] = [transcriptions, translations, speech];
+export const audioEndpoints: readonly Endpoint[] = [
+  transcription("/v1/audio/transcriptions", "transcribe"),
+  transcription("/v1/audio/translations", "translate"),
+  speech,
+];
 
-function transcribe(form: Form, replica: string, task: "transcribe" | "translate"): ReadCall | ApiError {
+function transcribe(form: Form, replica: string, task: Task): ReadCall | ApiError {
   const [file] = form.files;
   if (file === undefined || file.field !== "file") return invalid("you must provide a file", "file");
   const { model } = form;

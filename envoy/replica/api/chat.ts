@@ -36,7 +36,7 @@ export const chatFormat: ApiFormat = {
   error: openAiError,
 };
 
-/** `usage` of the OpenAI APIs. */
+/** `usage` of chat completions and completions. */
 export function openAiUsage({ promptTokens, cachedTokens, completionTokens }: Usage): unknown {
   return {
     prompt_tokens: promptTokens,

@@ -26,7 +26,7 @@ export interface Endpoint {
   error(error: ApiError): unknown;
 }
 
-/** True for a POST to exactly this path. */
+/** True for a call of exactly this path. */
 export function at(path: string): (call: Call) => boolean {
   return ({ route }) => route === path;
 }

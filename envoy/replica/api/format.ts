@@ -29,7 +29,7 @@ export interface Usage {
 }
 
 export interface AnswerContext {
-  /** Follows from the bytes of the request's body, without the API's prefix: the same request has the same answer. */
+  /** Follows from the replica's name and the bytes of the request's body, without the API's prefix: the same request has the same answer. */
   readonly id: string;
   readonly model: string;
   readonly replica: string;
