@@ -124,9 +124,9 @@ class Attempt extends HttpContext {
     const inPath = plan.place == ModelPlace.Path;
     const name = plan.modelFor(target);
     const differs = name.len > 0 && !name.equals(plan.clientModel.view());
-    if (target.rewritesPath || plan.wrotePath || plan.noClientKeys || (inPath && differs)) {
+    if (target.rewritesPath || plan.wrotePath || plan.dropsKeys || (inPath && differs)) {
       const model = inPath && differs ? name : nothing;
-      writePath(text.reset(), plan.path, target.rewritesPath, target.pathFrom, target.pathTo, model, plan.noClientKeys);
+      writePath(text.reset(), plan.path, target.rewritesPath, target.pathFrom, target.pathTo, model, plan.dropsKeys);
       headers.replace(MapType.HttpRequestHeaders, PATH, text.view());
       plan.wrotePath = true;
     }

@@ -5,6 +5,7 @@
 import { JsonNode, NodeKind } from "../lib/json-document";
 import { ConfigReader } from "../pipeline/config-reader";
 import { Problem } from "../pipeline/exchange";
+import { RESERVED_PREFIX } from "../pipeline/reserved-headers";
 import { TrafficConfig } from "../pipeline/traffic-config";
 import { Bytes } from "../sdk";
 import { ModelEntry, ModelTable } from "./model-table";
@@ -16,8 +17,11 @@ import { TargetTable } from "./target-reader";
 /** Carries the model that the client asked for; on answers the one that served it. */
 export const MODEL_HEADER = Bytes.literal("x-llm-model");
 
+/** What Envoy's router goes by; of a request that has fallbacks, the client decides neither. */
+export const TRY_TIMEOUT = Bytes.literal("x-envoy-upstream-rq-per-try-timeout-ms");
+export const HEDGE = Bytes.literal("x-envoy-hedge-on-per-try-timeout");
+
 const MAX_MODELS = 1024;
-const RESERVED = "x-llm-";
 
 /** A header that clients put their key into. */
 @final
@@ -46,6 +50,8 @@ export class RoutingConfig {
   onBodyUnreadable: Target | null = null;
   /** Indices among the captured headers. */
   authority: i32 = 0;
+  tryTimeout: i32 = 0;
+  hedge: i32 = 0;
   readonly clientKeys: ClientKey[] = [];
 
   get needsChat(): bool {
@@ -80,7 +86,7 @@ export class RoutingReader {
     const targetNode = root.get("targets");
     if (targetNode !== null) targets.readAll(targetNode);
     const tenant = root.get("tenantHeader");
-    if (tenant !== null) this.tenantHeader = this.traffic.wanted.want(reader.headerName(this.at + "tenantHeader", tenant));
+    if (tenant !== null) this.tenantHeader = this.traffic.wanted.want(reader.requestHeader(this.at + "tenantHeader", tenant));
     let listed = false;
     for (let i = 0; i < root.names.length; i++) {
       const name = root.names[i];
@@ -110,6 +116,8 @@ export class RoutingReader {
   private wantHeaders(targets: TargetTable): void {
     const wanted = this.traffic.wanted;
     this.config.authority = wanted.want(Bytes.literal(":authority"));
+    this.config.tryTimeout = wanted.want(TRY_TIMEOUT);
+    this.config.hedge = wanted.want(HEDGE);
     const keys = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
     for (let i = 0; i < keys.length; i++) this.takeKey(Bytes.literal(keys[i]));
     for (let i = 0; i < targets.targets.length; i++) {
@@ -134,8 +142,7 @@ export class RoutingReader {
 
   private ownHeader(path: string, node: JsonNode): Bytes {
     const name = this.reader.headerName(path, node);
-    const text = name.toString();
-    if (!text.startsWith(RESERVED) || text.length == RESERVED.length) {
+    if (!name.startsWith(RESERVED_PREFIX) || name.len == RESERVED_PREFIX.len) {
       this.reader.fail(path, "must begin with x-llm-, because only such headers are taken from clients");
     }
     if (name.equals(MODEL_HEADER)) this.reader.fail(path, "x-llm-model carries the requested model; choose another name");
@@ -153,7 +160,7 @@ export class RoutingReader {
         this.reader.fail(at, "must be an object with model and route");
         continue;
       }
-      const pattern = this.reader.text(at + ".model", model);
+      const pattern = this.reader.plain(at + ".model", model);
       const wildcard = pattern.len > 0 && pattern.at(pattern.len - 1) == 0x2a;
       if (wildcard) pattern.len--;
       if (pattern.indexOf(0x2a) >= 0) this.reader.fail(at + ".model", "'*' may stand only at the end");
@@ -176,7 +183,7 @@ export class RoutingReader {
     target.value = route;
     for (let i = 0; i < node.names.length; i++) {
       const name = node.names[i];
-      if (name == "upstreamModel") target.upstreamModel = reader.text(path + ".upstreamModel", node.values[i]);
+      if (name == "upstreamModel") target.upstreamModel = reader.plain(path + ".upstreamModel", node.values[i]);
       else if (name != "route" && !(named && name == "model")) reader.unknown(path + "." + name);
     }
     return target;

@@ -57,7 +57,7 @@ export class MatchReader {
     const entries = this.reader.list(path, node, 1, MAX_NAMES);
     for (let i = 0; i < entries.length; i++) {
       const at = path + "[" + i.toString() + "]";
-      const name = this.reader.text(at, entries[i]);
+      const name = this.reader.plain(at, entries[i]);
       const prefix = name.len > 0 && name.at(name.len - 1) == 0x2a;
       if (prefix) name.len--;
       if (name.indexOf(0x2a) >= 0) this.reader.fail(at, "'*' may stand only at the end");
@@ -106,7 +106,7 @@ export class MatchReader {
       const given = node.values[i];
       const at = path + "." + field;
       if (field == "name") {
-        name = reader.headerName(at, given);
+        name = reader.requestHeader(at, given);
       } else if (field == "exact" || field == "prefix") {
         tests++;
         test = field == "exact" ? HeaderTest.Exact : HeaderTest.Prefix;
@@ -125,7 +125,7 @@ export class MatchReader {
 
   private tenants(path: string, node: JsonNode, match: Match): void {
     const entries = this.reader.list(path, node, 1, MAX_NAMES);
-    for (let i = 0; i < entries.length; i++) match.tenants.push(this.reader.text(path + "[" + i.toString() + "]", entries[i]));
+    for (let i = 0; i < entries.length; i++) match.tenants.push(this.reader.plain(path + "[" + i.toString() + "]", entries[i]));
     if (this.tenantHeader < 0) this.reader.fail(path, "needs tenantHeader");
   }
 

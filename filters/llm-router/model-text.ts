@@ -1,6 +1,7 @@
 /** Writes a model name the way the place wants it in which the request names its model. */
 import { ModelPlace } from "../pipeline/exchange";
-import { Bytes, ByteWriter } from "../sdk";
+import { hex } from "../lib/json-text";
+import { Bytes, ByteWriter, hexDigit } from "../sdk";
 
 /** A JSON string, a member with it when the body had none, or the plain name of a form field. `Path` has `writePath`. */
 export function writeModel(out: ByteWriter, place: ModelPlace, missing: bool, hasMembers: bool, name: Bytes): ByteWriter {
@@ -22,14 +23,17 @@ export class RequestPath {
   modelEnd: i32 = 0;
 }
 
-const KEY = Bytes.literal("key=");
-const tail = new Bytes();
+/** Hex digits of percent-encoding are in capitals. RFC 3986 section 2.1. */
+const LETTER: u8 = 0x41;
+
+/** Parameters in which clients may send their credential: Gemini's, OAuth's (RFC 6750 section 2.3), and those of common gateways. */
+const KEYS = [Bytes.literal("key"), Bytes.literal("access_token"), Bytes.literal("api_key"), Bytes.literal("api-key"), Bytes.literal("subscription-key")];
 
 /**
- * Writes the path with another prefix (if `rewrites`) and another model. `from` empty: every path begins with it. With `dropKey` the query loses its `key`
- * parameters, which is where Gemini's clients may put their credential. `name` empty keeps the model.
+ * Writes the path with another prefix (if `rewrites`) and another model. `from` empty: every path begins with it. With `dropKeys` the query loses the
+ * parameters in which clients may send a credential. `name` empty keeps the model.
  */
-export function writePath(out: ByteWriter, path: RequestPath, rewrites: bool, from: Bytes, to: Bytes, name: Bytes, dropKey: bool): ByteWriter {
+export function writePath(out: ByteWriter, path: RequestPath, rewrites: bool, from: Bytes, to: Bytes, name: Bytes, dropKeys: bool): ByteWriter {
   const text = path.text;
   let at = 0;
   if (rewrites && beginsWith(text, path.end, from)) {
@@ -45,7 +49,7 @@ export function writePath(out: ByteWriter, path: RequestPath, rewrites: bool, fr
   }
   out.raw(text.ptr + <usize>at, path.end - at);
   if (path.end == text.len) return out;
-  if (!dropKey) return out.raw(text.ptr + <usize>path.end, text.len - path.end);
+  if (!dropKeys) return out.raw(text.ptr + <usize>path.end, text.len - path.end);
   return writeQuery(out, text, path.end + 1);
 }
 
@@ -61,26 +65,50 @@ function writeSegment(out: ByteWriter, name: Bytes): void {
     const byte = name.at(i);
     const letter = (byte | 0x20) - 97 < 26 || byte - 48 < 10;
     if (letter || byte == 0x2d || byte == 0x2e || byte == 0x5f || byte == 0x7e) out.byte(byte);
-    else out.byte(0x25).byte(hexDigit(byte >> 4)).byte(hexDigit(byte & 15));
+    else out.byte(0x25).byte(hexDigit(byte >> 4, LETTER)).byte(hexDigit(byte & 15, LETTER));
   }
 }
 
-function hexDigit(value: u8): u8 {
-  return value < 10 ? 48 + value : 55 + value;
+/** Whether the query holds a credential. */
+export function hasKeyParameter(path: RequestPath): bool {
+  for (let at = path.end + 1; at < path.text.len; at = parameterEnd(path.text, at) + 1) {
+    if (isKey(path.text, at, parameterEnd(path.text, at))) return true;
+  }
+  return false;
 }
 
-/** The parameters from `at` on, without `key`. */
+/** The parameters from `at` on as they are, without those that hold a credential. */
 function writeQuery(out: ByteWriter, path: Bytes, at: i32): ByteWriter {
   let separator: u8 = 0x3f;
-  while (at < path.len) {
-    const next = path.indexOf(0x26, at);
-    const end = next < 0 ? path.len : next;
-    tail.set(path.ptr + <usize>at, end - at);
-    if (!tail.startsWith(KEY) && tail.len > 0) {
-      out.byte(separator).bytes(tail);
-      separator = 0x26;
-    }
-    at = end + 1;
+  for (let end = 0; at <= path.len; at = end + 1) {
+    end = parameterEnd(path, at);
+    if (isKey(path, at, end)) continue;
+    out.byte(separator).raw(path.ptr + <usize>at, end - at);
+    separator = 0x26;
   }
   return out;
+}
+
+function parameterEnd(path: Bytes, at: i32): i32 {
+  const next = path.indexOf(0x26, at);
+  return next < 0 ? path.len : next;
+}
+
+/** Whether the parameter [at, end) has one of the names, however they are written: an upstream decodes them. */
+function isKey(path: Bytes, at: i32, end: i32): bool {
+  for (let i = 0; i < KEYS.length; i++) if (isNamed(path, at, end, unchecked(KEYS[i]))) return true;
+  return false;
+}
+
+function isNamed(path: Bytes, at: i32, end: i32, name: Bytes): bool {
+  for (let i = 0; i < name.len; i++) {
+    if (at >= end) return false;
+    let byte = path.at(at++);
+    if (byte == 0x25 && at + 1 < end) {
+      byte = <u8>((hex(path.at(at)) << 4) | hex(path.at(at + 1)));
+      at += 2;
+    }
+    if (byte != name.at(i)) return false;
+  }
+  return at == end || path.at(at) == 0x3d;
 }

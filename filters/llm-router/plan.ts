@@ -37,8 +37,8 @@ export class Plan {
   readonly defaultModel: ByteWriter = new ByteWriter();
   readonly path: RequestPath = new RequestPath();
   readonly authority: ByteWriter = new ByteWriter();
-  /** The client's credentials were taken away. */
-  noClientKeys: bool = false;
+  /** The query has a credential of the client's, which must go no further. */
+  dropsKeys: bool = false;
 
   /** Attempts so far, and the target of the last one. */
   attempts: i32 = 0;
@@ -63,7 +63,7 @@ export class Plan {
 
   begin(): void {
     this.fallback = null;
-    this.noClientKeys = false;
+    this.dropsKeys = false;
     this.attempts = 0;
     this.served = null;
     this.wrotePath = false;

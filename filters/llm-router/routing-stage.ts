@@ -9,8 +9,8 @@ import { bodyUnreadable, modelNotFound, modelRequired, Refusal } from "../pipeli
 import { replaceInBody } from "../pipeline/body-edit";
 import { Stage, StageState, Verdict } from "../pipeline/stage";
 import { Bytes, ByteWriter, headers, log, LogLevel, MapType, Metric, property, Status } from "../sdk";
-import { MODEL_HEADER, RoutingConfig } from "./config";
-import { RequestPath, writeModel, writePath } from "./model-text";
+import { HEDGE, MODEL_HEADER, RoutingConfig, TRY_TIMEOUT } from "./config";
+import { hasKeyParameter, RequestPath, writeModel, writePath } from "./model-text";
 import { Plan, PLAN_PROPERTY, plans } from "./plan";
 import { Fallback, Rule } from "./rule";
 import { Target } from "./target";
@@ -22,7 +22,6 @@ const PATH = Bytes.literal(":path");
 const RETRY_ON = Bytes.literal("x-envoy-retry-on");
 const RETRY_STATUSES = Bytes.literal("x-envoy-retriable-status-codes");
 const MAX_RETRIES = Bytes.literal("x-envoy-max-retries");
-const TRY_TIMEOUT = Bytes.literal("x-envoy-upstream-rq-per-try-timeout-ms");
 const CONDITIONS = Bytes.literal("connect-failure,refused-stream,reset,retriable-status-codes");
 const UPSTREAM_ADDRESS = Bytes.literal("upstream\0address");
 
@@ -180,13 +179,15 @@ export class RoutingStage extends Stage {
     const inPath = exchange.modelPlace == ModelPlace.Path;
     plan.setPath(exchange.path.view(), exchange.pathEnd, inPath ? exchange.modelStart : 0, inPath ? exchange.modelEnd : 0);
     plan.authority.reset().bytes(exchange.headers.read(this.config.authority, value));
-    plan.noClientKeys = removesKeys;
+    plan.dropsKeys = removesKeys && hasKeyParameter(plan.path);
     if (property.set(PLAN_PROPERTY, plans.handleOf(plan)) != Status.Ok) return this.refuse(exchange, bodyUnreadable, nothing);
     if (fallback === null) return Verdict.Next;
     headers.replace(MapType.HttpRequestHeaders, RETRY_ON, CONDITIONS);
     headers.replace(MapType.HttpRequestHeaders, RETRY_STATUSES, fallback.statuses);
     headers.replace(MapType.HttpRequestHeaders, MAX_RETRIES, fallback.attempts);
     if (fallback.firstByteTimeout > 0) headers.replace(MapType.HttpRequestHeaders, TRY_TIMEOUT, fallback.firstByteHeader);
+    else if (exchange.headers.has(this.config.tryTimeout)) headers.remove(MapType.HttpRequestHeaders, TRY_TIMEOUT);
+    if (exchange.headers.has(this.config.hedge)) headers.remove(MapType.HttpRequestHeaders, HEDGE);
     return Verdict.Next;
   }
 

@@ -104,7 +104,7 @@ export class RuleReader {
       const name = new JsonNode(NodeKind.String);
       name.text = text.substring(HEADER_PREFIX.length);
       rule.sticky = Sticky.Header;
-      rule.stickyHeader = this.traffic.wanted.want(this.reader.headerName(path, name));
+      rule.stickyHeader = this.traffic.wanted.want(this.reader.requestHeader(path, name));
     } else {
       this.reader.fail(path, "must be session, tenant or header:NAME");
     }

@@ -52,7 +52,7 @@ export class TargetTable {
         target.byCluster = name == "cluster";
         target.value = reader.visible(at, value);
         if (target.value.indexOf(0x2b) >= 0) reader.fail(at, "must not contain '+', which joins the members of a pool");
-      } else if (name == "upstreamModel") target.upstreamModel = reader.text(at, value);
+      } else if (name == "upstreamModel") target.upstreamModel = reader.plain(at, value);
       else if (name == "host") target.host = reader.visible(at, value, 255);
       else if (name == "pathPrefix") this.prefix(at, value, target);
       else if (name == "credential") target.credential = this.credential(at, value);

@@ -36,20 +36,20 @@ export function userTextMatches(exchange: Exchange, chat: ChatRequest, pattern: 
     if (!first && pattern.feed(changetype<usize>(LINE_FEED), 1)) return true;
     first = false;
     // Without the opening quote; the closing one ends half a surrogate pair.
-    if (feed(<i32>span.start + 1, <i32>span.end, exchange.bodySize, pattern)) return true;
+    if (feed(exchange, <i32>span.start + 1, <i32>span.end, pattern)) return true;
   }
   return pattern.automaton.work <= budget && pattern.finish();
 }
 
 /** Bytes [from, to) of the body are the inside of a JSON string and its closing quote. */
-function feed(from: i32, to: i32, size: i32, pattern: Pattern): bool {
+function feed(exchange: Exchange, from: i32, to: i32, pattern: Pattern): bool {
   decoder.begin(piece, PIECE);
   const mark = scratch.mark();
   let matched = false;
-  for (let at = from; at < to && to <= size && !matched; at += WINDOW) {
+  for (let at = from; at < to && to <= exchange.bodySize && !matched; at += WINDOW) {
     scratch.rewind(mark);
     const length = min(WINDOW, to - at);
-    if (buffer.get(BufferType.HttpRequestBody, at, length, view) != Status.Ok || view.len != length) break;
+    if (!read(exchange, at, length)) break;
     for (let i = 0; i < length && !matched; i++) {
       // One escape decodes to four bytes at most, half a surrogate pair before it to three more.
       if (decoder.length > PIECE - 8) matched = flush(pattern);
@@ -58,6 +58,14 @@ function feed(from: i32, to: i32, size: i32, pattern: Pattern): bool {
   }
   scratch.rewind(mark);
   return matched || flush(pattern);
+}
+
+/** Shows the bytes in `view`; a body of one window is still there from its scan. */
+function read(exchange: Exchange, at: i32, length: i32): bool {
+  const head = exchange.head;
+  if (head.len == 0) return buffer.get(BufferType.HttpRequestBody, at, length, view) == Status.Ok && view.len == length;
+  view.set(head.ptr + <usize>at, length);
+  return at + length <= head.len;
 }
 
 function flush(pattern: Pattern): bool {

@@ -64,7 +64,12 @@ export function scanBody(size: i32, lastWins: bool): BodyStatus {
   return model.count > 1 && !lastWins ? BodyStatus.Ambiguous : status;
 }
 
-/** Fills `window` with `length` bytes from `at`, in place of the window before. */
+/** Fills `window` from `at` on with what of `size` bytes fits it, in place of the window before, which was read behind `mark`. False when the host has less. */
+export function readWindow(at: i32, size: i32, mark: usize): bool {
+  return read(at, min(WINDOW, size - at), mark);
+}
+
+/** Fills `window` with `length` bytes from `at`. */
 function read(at: i32, length: i32, mark: usize): bool {
   scratch.rewind(mark);
   return buffer.get(BufferType.HttpRequestBody, at, length, window) == Status.Ok && window.len == length;
@@ -75,7 +80,7 @@ function scanAll(size: i32, mark: usize): BodyStatus {
   utf8.reset();
   let status: ScanStatus = ScanStatus.NeedMore;
   for (let at = 0; at < size; at += WINDOW) {
-    if (!read(at, min(WINDOW, size - at), mark)) return BodyStatus.Malformed;
+    if (!readWindow(at, size, mark)) return BodyStatus.Malformed;
     const text = utf8.feed(window.ptr, window.len) && (at + WINDOW < size || utf8.complete);
     status = scanBytes(window.ptr, window.len);
     if (!text) return BodyStatus.InvalidUtf8;

@@ -6,6 +6,7 @@
  */
 import { JsonNode, NodeKind } from "../lib/json-document";
 import { Bytes } from "../sdk";
+import { isReserved, RESERVED_PREFIX } from "./reserved-headers";
 
 @final
 export class ConfigReader {
@@ -52,6 +53,18 @@ export class ConfigReader {
     return value;
   }
 
+  /** As `text`, without control characters: names of models and tenants stand in header values. */
+  plain(path: string, node: JsonNode): Bytes {
+    const value = this.text(path, node);
+    for (let i = 0; i < value.len; i++) {
+      const byte = value.at(i);
+      if (byte >= 0x20 && byte != 0x7f) continue;
+      this.fail(path, "must not have control characters");
+      break;
+    }
+    return value;
+  }
+
   /** As `text`, of visible ASCII, as header values and paths need it. */
   visible(path: string, node: JsonNode, most: i32 = 256): Bytes {
     const value = this.text(path, node, most);
@@ -78,6 +91,15 @@ export class ConfigReader {
       if (byte - 97 < 26 || byte - 48 < 10 || byte == 0x2d) continue;
       this.fail(path, "must be a header name of lower-case letters, digits and '-'");
       break;
+    }
+    return name;
+  }
+
+  /** The name of a header that requests bring along: one that is removed could never be read. */
+  requestHeader(path: string, node: JsonNode): Bytes {
+    const name = this.headerName(path, node);
+    if (isReserved(name)) {
+      this.fail(path, "is removed from every request before one is read; choose another header, one that does not begin with " + RESERVED_PREFIX.toString());
     }
     return name;
   }

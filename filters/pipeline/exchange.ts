@@ -115,7 +115,6 @@ export class Exchange {
 
   release(): void {
     this.path.release();
-    this.headers.release();
   }
 
   trouble(problem: Problem, refusal: Refusal): void {

@@ -1,8 +1,16 @@
 /**
  * Keeps the values of the request headers that the configuration asks about, because they are read in one go at the headers and needed when the
  * body is complete. Asking Envoy again later would cost a hostcall each and show the first of repeated headers only.
+ *
+ * Every header has a place of fixed size: Envoy takes headers of many kilobytes, of requests that are no LLM calls too, and thousands of streams at once.
  */
-import { Bytes, ByteWriter } from "../sdk";
+import { xxhash64 } from "../lib/xxhash64";
+import { Bytes, hexDigit } from "../sdk";
+
+/** Bytes kept of a value. No condition, host or content type is longer. */
+export const MAX_HEADER: i32 = 512;
+/** The hash in hex that ends a value which was cut. */
+const HASH: i32 = 16;
 
 /** The names, collected while the configuration is read. */
 @final
@@ -20,51 +28,66 @@ export class WantedHeaders {
 /** The values of one request. */
 @final
 export class CapturedHeaders {
-  private readonly text: ByteWriter = new ByteWriter();
+  private readonly text: StaticArray<u8>;
   /** -1 while the header was not seen. */
-  private readonly start: StaticArray<i32>;
   private readonly size: StaticArray<i32>;
 
   constructor(private readonly wanted: WantedHeaders) {
-    this.start = new StaticArray<i32>(wanted.names.length);
+    this.text = new StaticArray<u8>(wanted.names.length * MAX_HEADER);
     this.size = new StaticArray<i32>(wanted.names.length);
   }
 
-  release(): void {
-    this.text.release();
-  }
-
   reset(): void {
-    this.text.reset();
-    for (let i = 0; i < this.start.length; i++) unchecked((this.start[i] = -1));
+    for (let i = 0; i < this.size.length; i++) unchecked((this.size[i] = -1));
   }
 
-  /** Takes the header if it is wanted. Repeated ones are joined by a comma, as Envoy does. O(wanted names). */
+  /**
+   * Takes the header if it is wanted. Repeated ones are joined by a comma, as Envoy does. What does not fit is replaced by a hash of everything from
+   * the cut on, so that two values stay two: they may be keys. O(wanted names + value).
+   */
   offer(name: Bytes, value: Bytes): void {
     const names = this.wanted.names;
     for (let i = 0; i < names.length; i++) {
       if (!name.equals(unchecked(names[i]))) continue;
-      const text = this.text;
-      const before = unchecked(this.start[i]);
-      const at = text.len;
-      if (before >= 0) {
-        text.again(before, unchecked(this.size[i])).byte(0x2c);
+      let size = unchecked(this.size[i]);
+      if (size < 0) size = 0;
+      else if (size < MAX_HEADER) {
+        store<u8>(this.place(i) + <usize>size, 0x2c);
+        size++;
       }
-      text.bytes(value);
-      unchecked((this.start[i] = at));
-      unchecked((this.size[i] = text.len - at));
+      unchecked((this.size[i] = append(this.place(i), size, value)));
       return;
     }
   }
 
   has(index: i32): bool {
-    return unchecked(this.start[index]) >= 0;
+    return unchecked(this.size[index]) >= 0;
   }
 
-  /** Shows the value in `into`, empty when there was none; valid until the next `offer`. */
+  /** Shows the value in `into`, empty when there was none; valid as long as this request. */
   read(index: i32, into: Bytes): Bytes {
-    if (this.has(index)) into.set(this.text.view().ptr + <usize>unchecked(this.start[index]), unchecked(this.size[index]));
+    if (this.has(index)) into.set(this.place(index), unchecked(this.size[index]));
     else into.clear();
     return into;
   }
+
+  private place(index: i32): usize {
+    return changetype<usize>(this.text) + <usize>(index * MAX_HEADER);
+  }
+}
+
+/** Puts `value` behind the `size` bytes at `place`; returns the new size. */
+function append(place: usize, size: i32, value: Bytes): i32 {
+  if (value.len <= MAX_HEADER - size) {
+    memory.copy(place + <usize>size, value.ptr, value.len);
+    return size + value.len;
+  }
+  const start = MAX_HEADER - HASH;
+  const fits = max(0, start - size);
+  memory.copy(place + <usize>size, value.ptr, fits);
+  // Of the place as it is, too: an earlier one of repeated headers may have been cut here already.
+  const kept = xxhash64(place + <usize>start, max(0, size - start), 0);
+  let hash = xxhash64(value.ptr + <usize>fits, value.len - fits, kept);
+  for (let i = MAX_HEADER; i > start; hash >>= 4) store<u8>(place + <usize>--i, hexDigit(<u8>(hash & 15)));
+  return MAX_HEADER;
 }

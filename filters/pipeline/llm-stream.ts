@@ -33,8 +33,9 @@ import { Body } from "./body-guard";
 import { WINDOW } from "./body-scan";
 import { Exchange, ModelPlace, Problem } from "./exchange";
 import { LlmRoot } from "./llm-root";
-import { bodyTooLarge, bodyUnreadable, invalidJson, Refusal, unsupportedEncoding } from "./refusal";
+import { bodyTooLarge, bodyUnreadable, invalidJson, pathTooLong, Refusal, unsupportedEncoding } from "./refusal";
 import { readBody } from "./request-body";
+import { DESTINATION, isReserved } from "./reserved-headers";
 import { Verdict } from "./stage";
 
 const METHOD = Bytes.literal(":method");
@@ -44,9 +45,9 @@ const ACCEPT_ENCODING = Bytes.literal("accept-encoding");
 const CONTENT_LENGTH = Bytes.literal("content-length");
 const CONTENT_ENCODING = Bytes.literal("content-encoding");
 const IDENTITY = Bytes.literal("identity");
-const DESTINATION = Bytes.literal("x-gateway-destination-endpoint");
-/** Headers that begin so are ours: taken from every client. */
-const RESERVED_PREFIX = Bytes.literal("x-llm-");
+
+/** Bytes of a path with its query that are kept while the request lasts. Envoy itself takes many times that. */
+const MAX_PATH: i32 = 4096;
 
 const pairs = new HeaderPairs();
 const path = new LlmPath();
@@ -82,10 +83,14 @@ export class LlmStream extends HttpContext {
 
   /** The only end that every stream reaches; what an aborted answer had shown of its usage still counts. */
   onDelete(): void {
-    if (this.phase == Phase.WaitingForBody) this.root.guard.forget(this);
-    else if (this.asked) this.root.finish(this.exchange);
-    this.phase = Phase.Passing;
+    if (this.asked) this.root.finish(this.exchange);
+    this.stopWaiting();
     this.asked = false;
+  }
+
+  private stopWaiting(): void {
+    if (this.phase == Phase.WaitingForBody) this.root.guard.forget(this);
+    this.phase = Phase.Passing;
   }
 
   release(): void {
@@ -111,7 +116,7 @@ export class LlmStream extends HttpContext {
         if (name.equals(CONTENT_LENGTH)) declared = decimal(pairs.value);
         else if (name.equals(CONTENT_ENCODING)) compressed = !pairs.value.equalsIgnoreCase(IDENTITY);
       } else if (first == 0x78) {
-        if (name.startsWith(RESERVED_PREFIX) || name.equals(DESTINATION)) {
+        if (isReserved(name)) {
           headers.remove(MapType.HttpRequestHeaders, name);
           continue;
         }
@@ -121,6 +126,11 @@ export class LlmStream extends HttpContext {
       exchange.headers.offer(name, pairs.value);
     }
     if (!post || !this.isLlmPath()) return FilterHeadersStatus.Continue;
+    if (rawPath.len > MAX_PATH) {
+      pathTooLong.send(exchange.api, nothing);
+      return FilterHeadersStatus.StopIteration;
+    }
+    exchange.path.bytes(rawPath);
 
     // A compressed answer would hide its usage; clients lose nothing but bytes on the wire between Envoy and upstream.
     if (encodings) headers.remove(MapType.HttpRequestHeaders, ACCEPT_ENCODING);
@@ -183,6 +193,12 @@ export class LlmStream extends HttpContext {
     return FilterDataStatus.Continue;
   }
 
+  /** With trailers, they and not the last piece of the body end the answer. */
+  onResponseTrailers(count: i32): FilterTrailersStatus {
+    if (this.phase == Phase.Routed) this.root.note(this.exchange);
+    return FilterTrailersStatus.Continue;
+  }
+
   /** The first bytes of the answer are in `chunk`: a whole answer is an object, anything else a stream, whose first token came now. */
   private markFirstByte(): void {
     const exchange = this.exchange;
@@ -228,7 +244,6 @@ export class LlmStream extends HttpContext {
       // Of the path, not of the suffix: `/completions` may be listed before `/chat/completions`.
       exchange.api = apiOfSuffix(rawPath.ptr, path.end);
     }
-    exchange.path.bytes(rawPath);
     return true;
   }
 

@@ -31,11 +31,16 @@ export class Refusal {
     this.param = Bytes.literal(param);
     this.openaiType = Bytes.literal(status >= 500 ? "server_error" : "invalid_request_error");
     this.anthropicType = Bytes.literal(anthropicType);
-    this.geminiStatus = Bytes.literal(status >= 500 ? "INTERNAL" : status == 404 ? "NOT_FOUND" : "INVALID_ARGUMENT");
+    this.geminiStatus = Bytes.literal(geminiStatusOf(status));
   }
 
   /** Sends the answer; `subject` is shown behind the message when it is not empty. */
   send(api: Api, subject: Bytes): Status {
+    return stream.respond(this.status, this.details, this.write(api, subject), answerHeaders);
+  }
+
+  /** The body of the answer, valid until the next one is written. */
+  write(api: Api, subject: Bytes): Bytes {
     body.reset();
     if (api == Api.GeminiGenerate) {
       body.text('{"error":{"code":').decimal(this.status).text(',"message":"');
@@ -53,13 +58,20 @@ export class Refusal {
       else body.byte(0x22).bytes(this.param).byte(0x22);
       body.text(',"code":"').bytes(this.code).text('"}}');
     }
-    return stream.respond(this.status, this.details, body.view(), answerHeaders);
+    return body.view();
   }
 
   private sentence(subject: Bytes): void {
     body.bytes(this.message);
     if (subject.len > 0) body.text(": '").jsonAscii(subject).text("'");
   }
+}
+
+/** Names of google.rpc.Code. */
+function geminiStatusOf(status: i32): string {
+  if (status == 503) return "UNAVAILABLE";
+  if (status == 504) return "DEADLINE_EXCEEDED";
+  return status >= 500 ? "INTERNAL" : status == 404 ? "NOT_FOUND" : "INVALID_ARGUMENT";
 }
 
 const body = new ByteWriter();
@@ -83,6 +95,13 @@ export const ambiguousModel = new Refusal(
   "model",
   "invalid_request_error",
 );
+export const ambiguousType = new Refusal(
+  400,
+  "ambiguous_content_type",
+  "The request has more than one content-type",
+  "",
+  "invalid_request_error",
+);
 export const unsupportedEncoding = new Refusal(
   415,
   "unsupported_encoding",
@@ -90,6 +109,7 @@ export const unsupportedEncoding = new Refusal(
   "",
   "invalid_request_error",
 );
+export const pathTooLong = new Refusal(414, "path_too_long", "The path is longer than 4096 bytes", "", "invalid_request_error");
 export const bodyTooLarge = new Refusal(413, "body_too_large", "The request body is larger than the gateway accepts", "", "request_too_large");
 export const bodyUnreadable = new Refusal(
   500,

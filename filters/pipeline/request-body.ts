@@ -1,7 +1,7 @@
 /**
  * Reads what the stages need from a complete request body: the model at least, everything `ChatRequest` knows if a stage asked for it.
  *
- * The cheapest reader that suffices is taken: only the model is wanted most of the time, and then most bytes of a large body are only looked over.
+ * The cheapest reader that suffices is taken: most of the time only the model is wanted.
  */
 import { ChatRequest } from "../lib/chat-request";
 import { ScanStatus } from "../lib/json-scanner";
@@ -9,33 +9,26 @@ import { Api } from "../lib/llm-api";
 import { MultipartModel } from "../lib/multipart-model";
 import { Flag, RequestField } from "../lib/request-field";
 import { Utf8Check } from "../lib/utf8-check";
-import { buffer, BufferType, Bytes, scratch, Status } from "../sdk";
-import { BodyStatus, firstMember, isEmpty, model, scanBody, WINDOW, window } from "./body-scan";
+import { Bytes, scratch } from "../sdk";
+import { BodyStatus, firstMember, isEmpty, model, readWindow, scanBody, WINDOW, window } from "./body-scan";
 import { Exchange, ModelPlace, Problem } from "./exchange";
-import { ambiguousModel, invalidForm, invalidJson, invalidUtf8, Refusal } from "./refusal";
+import { ambiguousModel, ambiguousType, invalidForm, invalidJson, invalidUtf8, Refusal } from "./refusal";
 
 /** One reader of each kind for all streams: a body is read from its first to its last byte within one callback. */
 const chat = new ChatRequest();
 const form = new MultipartModel();
 const utf8 = new Utf8Check();
-const view = new Bytes();
 
 const MULTIPART = Bytes.literal("multipart/form-data");
 const head = new Bytes();
-
-/** True for `multipart/form-data` with any parameters. */
-export function isForm(contentType: Bytes): bool {
-  if (contentType.len < MULTIPART.len) return false;
-  head.set(contentType.ptr, MULTIPART.len);
-  return head.equalsIgnoreCase(MULTIPART);
-}
 
 /**
  * Fills the exchange from its `bodySize` held bytes. Null when all is well or `exchange.problem` says what is not; a refusal when the body
  * can be read in two ways, so that no policy may send it on. O(body), constant memory.
  */
 export function readBody(exchange: Exchange, contentType: Bytes, needsChat: bool, lastModelWins: bool): Refusal | null {
-  if (isForm(contentType)) return readForm(exchange, contentType);
+  if (formAt(contentType, 0)) return readForm(exchange, contentType);
+  if (namesFormLater(contentType)) return ambiguousType;
   return needsChat || exchange.api == Api.GeminiGenerate ? readChat(exchange, lastModelWins) : readModel(exchange, lastModelWins);
 }
 
@@ -45,7 +38,7 @@ function readModel(exchange: Exchange, lastModelWins: bool): Refusal | null {
   if (status == BodyStatus.InvalidUtf8) exchange.trouble(Problem.Malformed, invalidUtf8);
   else if (status == BodyStatus.Malformed) exchange.trouble(Problem.Malformed, invalidJson);
   else exchange.takeJsonModel(model, firstMember(), !isEmpty());
-  keepHead(exchange, window);
+  keepHead(exchange);
   return null;
 }
 
@@ -57,11 +50,9 @@ function readChat(exchange: Exchange, lastModelWins: bool): Refusal | null {
   let text = true;
   const mark = scratch.mark();
   for (let at = 0; at < size && text && goesOn(status); at += WINDOW) {
-    scratch.rewind(mark);
-    const length = min(WINDOW, size - at);
-    if (buffer.get(BufferType.HttpRequestBody, at, length, view) != Status.Ok || view.len != length) break;
-    text = utf8.feed(view.ptr, length);
-    status = chat.feed(view.ptr, length);
+    if (!readWindow(at, size, mark)) break;
+    text = utf8.feed(window.ptr, window.len);
+    status = chat.feed(window.ptr, window.len);
   }
   const field = chat.fields[RequestField.Model];
   if (field.count > 1 && !lastModelWins && exchange.api != Api.GeminiGenerate) return ambiguousModel;
@@ -74,7 +65,7 @@ function readChat(exchange: Exchange, lastModelWins: bool): Refusal | null {
     return null;
   }
   exchange.chat = chat;
-  keepHead(exchange, view);
+  keepHead(exchange);
   if (exchange.api != Api.GeminiGenerate) {
     exchange.takeJsonModel(field, <i32>chat.firstMember, chat.hasMembers);
     exchange.streaming = chat.flag(RequestField.Stream) == Flag.True;
@@ -88,8 +79,8 @@ function goesOn(status: ScanStatus): bool {
 }
 
 /** A body of one window need not be read again before it is edited. */
-function keepHead(exchange: Exchange, read: Bytes): void {
-  if (exchange.bodySize <= WINDOW) exchange.head.set(read.ptr, read.len);
+function keepHead(exchange: Exchange): void {
+  if (exchange.bodySize <= WINDOW) exchange.head.set(window.ptr, window.len);
 }
 
 function readForm(exchange: Exchange, contentType: Bytes): Refusal | null {
@@ -101,10 +92,8 @@ function readForm(exchange: Exchange, contentType: Bytes): Refusal | null {
   let status = ScanStatus.NeedMore;
   const mark = scratch.mark();
   for (let at = 0; at < size && goesOn(status); at += WINDOW) {
-    scratch.rewind(mark);
-    const length = min(WINDOW, size - at);
-    if (buffer.get(BufferType.HttpRequestBody, at, length, view) != Status.Ok || view.len != length) break;
-    status = form.feed(view.ptr, length);
+    if (!readWindow(at, size, mark)) break;
+    status = form.feed(window.ptr, window.len);
   }
   if (form.count > 1) return ambiguousModel;
   if (status != ScanStatus.Complete) {
@@ -114,8 +103,24 @@ function readForm(exchange: Exchange, contentType: Bytes): Refusal | null {
   exchange.modelPlace = form.count == 1 ? ModelPlace.Form : ModelPlace.None;
   exchange.modelStart = <i32>form.start;
   exchange.modelEnd = <i32>form.end;
-  keepHead(exchange, view);
+  keepHead(exchange);
   if (form.count == 1) exchange.setModel(form.value, form.length, form.truncated || form.malformed);
   exchange.streaming = form.stream == Flag.True;
   return null;
+}
+
+/** A form behind a comma: the header was sent twice, and whoever takes the other one reads another model. */
+function namesFormLater(contentType: Bytes): bool {
+  for (let at = contentType.indexOf(0x2c) + 1; at > 0; at = contentType.indexOf(0x2c, at) + 1) {
+    while (at < contentType.len && contentType.at(at) == 0x20) at++;
+    if (formAt(contentType, at)) return true;
+  }
+  return false;
+}
+
+/** Whether `multipart/form-data`, with any parameters, stands there. */
+function formAt(contentType: Bytes, at: i32): bool {
+  if (contentType.len - at < MULTIPART.len) return false;
+  head.set(contentType.ptr + <usize>at, MULTIPART.len);
+  return head.equalsIgnoreCase(MULTIPART);
 }

@@ -98,7 +98,7 @@ export class TrafficConfig {
 function names(node: JsonNode, reader: ConfigReader): Bytes[] {
   const entries = reader.list("metrics.models", node, 0, MAX_MEASURED);
   const models: Bytes[] = [];
-  for (let i = 0; i < entries.length; i++) models.push(reader.text("metrics.models[" + i.toString() + "]", entries[i]));
+  for (let i = 0; i < entries.length; i++) models.push(reader.plain("metrics.models[" + i.toString() + "]", entries[i]));
   return models;
 }
 

@@ -31,4 +31,4 @@ export { callStatus } from "./hostcalls/status";
 export { stream } from "./hostcalls/stream";
 export { time } from "./hostcalls/time";
 export { scratch } from "./scratch";
-export { ByteWriter, PairsWriter } from "./writer";
+export { ByteWriter, hexDigit, PairsWriter } from "./writer";

@@ -54,14 +54,6 @@ export class ByteWriter {
     return this;
   }
 
-  /** Bytes [start, start + len) of what was written before, once more. */
-  again(start: i32, len: i32): ByteWriter {
-    this.reserve(len);
-    memory.copy(this.ptr + this.len, this.ptr + start, len);
-    this.len += len;
-    return this;
-  }
-
   text(source: string): ByteWriter {
     const len = String.UTF8.byteLength(source);
     this.reserve(len);
@@ -115,8 +107,9 @@ export class ByteWriter {
   }
 }
 
-function hexDigit(value: u8): u8 {
-  return value < 10 ? 48 + value : 87 + value;
+/** The digit of a value from 0 to 15. `ten`: the letter for ten, `a` or `A`. */
+export function hexDigit(value: u8, ten: u8 = 0x61): u8 {
+  return value < 10 ? 48 + value : ten + value - 10;
 }
 
 /**

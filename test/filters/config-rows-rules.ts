@@ -1,5 +1,5 @@
 /** Verdicts on `rules` that both the filter and the xDS server must give. */
-import type { Row } from "./config-rows-traffic.ts";
+import { almostRemovedHeaders, controlCharacters, type Row, removedHeaders } from "./config-rows-traffic.ts";
 
 const targets = {
   a: { route: "a" },
@@ -81,6 +81,9 @@ const names: Row[] = [
   ["65 models", match({ models: list(65, (i) => `m${i}`) }), false],
   ["a model with a star inside", match({ models: ["a*b"] }), false],
   ["an empty model", match({ models: [""] }), false],
+  ...controlCharacters.map(
+    (control): Row => [`a model with ${JSON.stringify(control)}`, match({ models: [`m${control}*`] }), false],
+  ),
   ["a model of 256 bytes", match({ models: ["é".repeat(128)] }), true],
   ["a model of 257 bytes", match({ models: [`${"é".repeat(128)}a`] }), false],
   ["a provider", match({ provider: "acme-1.2_x" }), true],
@@ -146,6 +149,11 @@ const headers: Row[] = [
   ["a header value of 257 bytes", header({ name: "a", prefix: "v".repeat(257) }), false],
   ["a header that is present in words", header({ name: "a", present: "yes" }), false],
   ["an unknown test of a header", header({ name: "a", regex: "x" }), false],
+  ...removedHeaders.flatMap((name): Row[] => [
+    [`${name} with a value`, header({ name, exact: "x" }), false],
+    [`${name} absent`, header({ name, present: false }), false],
+  ]),
+  ...almostRemovedHeaders.map((name): Row => [`${name} with a prefix`, header({ name, prefix: "x" }), true]),
 ];
 
 const facts: Row[] = [
@@ -153,6 +161,7 @@ const facts: Row[] = [
   ["tenants without their header", without(match({ tenants: ["a"] })), false],
   ["no tenants", match({ tenants: [] }), false],
   ["an empty tenant", match({ tenants: [""] }), false],
+  ["a tenant with a line break", match({ tenants: ["a\n"] }), false],
   ["64 tenants", match({ tenants: list(64, (i) => `t${i}`) }), true],
   ["65 tenants", match({ tenants: list(65, (i) => `t${i}`) }), false],
   ["a tenant of 256 bytes", match({ tenants: ["é".repeat(128)] }), true],
@@ -192,6 +201,8 @@ const sticky: Row[] = [
   ["sticky by tenant without its header", without(rule({ stickyBy: "tenant" })), false],
   ["sticky by a header", rule({ stickyBy: `header:${"h".repeat(64)}` }), true],
   ["sticky by a header of 65 bytes", rule({ stickyBy: `header:${"h".repeat(65)}` }), false],
+  ...removedHeaders.map((name): Row => [`sticky by ${name}`, rule({ stickyBy: `header:${name}` }), false]),
+  ...almostRemovedHeaders.map((name): Row => [`sticky by ${name}`, rule({ stickyBy: `header:${name}` }), true]),
   ["sticky by no header", rule({ stickyBy: "header:" }), false],
   ["sticky by an upper-case header", rule({ stickyBy: "header:X-User" }), false],
   ["sticky by another thing", rule({ stickyBy: "cookie" }), false],

@@ -1,5 +1,5 @@
 /** Verdicts on `targets` that both the filter and the xDS server must give. */
-import type { Row } from "./config-rows-traffic.ts";
+import { controlCharacters, type Row } from "./config-rows-traffic.ts";
 
 const models = [{ model: "a", route: "r" }];
 const target = (more: object): object => ({ models, targets: { t: { route: "r", ...more } } });
@@ -49,6 +49,14 @@ export const targetRows: readonly Row[] = [
   ["an upstream model of 256 bytes", target({ upstreamModel: "m".repeat(256) }), true],
   ["an upstream model of 257 bytes", target({ upstreamModel: "m".repeat(257) }), false],
   ["an empty upstream model", target({ upstreamModel: "" }), false],
+  ...controlCharacters.map(
+    (control): Row => [
+      `an upstream model with ${JSON.stringify(control)}`,
+      target({ upstreamModel: `a${control}b` }),
+      false,
+    ],
+  ),
+  ["a credential in a header that is removed from clients", credential({ header: "x-llm-key", value: "k" }), true],
   ["a host of 255 bytes", target({ host: "h".repeat(255) }), true],
   ["a host of 256 bytes", target({ host: "h".repeat(256) }), false],
   ["an empty host", target({ host: "" }), false],

@@ -3,6 +3,12 @@
 /** `filter`: the server judges otherwise, because it looks up which service a cluster is. */
 export type Row = [name: string, spec: object, valid: boolean, only?: "filter"];
 
+/** Header names that no request has any more when it is read, and one that looks like them. */
+export const removedHeaders = ["x-llm-tenant", "x-llm-", "x-gateway-destination-endpoint"];
+export const almostRemovedHeaders = ["x-llm", "x-llmtenant", "ax-llm-tenant", "x-gateway-destination-endpoints"];
+/** The first and last control characters of ASCII, and those that a YAML author may well write. */
+export const controlCharacters = ["\0", "\t", "\n", "\x1f", "\x7f"];
+
 const model = { model: "a", route: "r" };
 /** Valid but for `more`. */
 const base = (more: object): object => ({ models: [model], ...more });
@@ -80,6 +86,11 @@ const models: Row[] = [
   ["an upstream model of 256 bytes", entry({ upstreamModel: "m".repeat(256) }), true],
   ["an upstream model of 257 bytes", entry({ upstreamModel: "m".repeat(257) }), false],
   ["an empty upstream model", entry({ upstreamModel: "" }), false],
+  ...controlCharacters.flatMap((control): Row[] => [
+    [`an upstream model with ${JSON.stringify(control)} at its end`, entry({ upstreamModel: `m${control}` }), false],
+    [`a name with ${JSON.stringify(control)} at its start`, entry({ model: `${control}m` }), false],
+  ]),
+  ["an upstream model with a space", entry({ upstreamModel: "a m" }), true],
   ["an unknown field of a model", entry({ weight: 1 }), false],
   ["a target in a model", { ...target, models: [{ model: "a", target: "t" }] }, false],
 ];
@@ -147,6 +158,8 @@ const moreHeaders: Row[] = [
   ["an empty tenant header", base({ tenantHeader: "" }), false],
   ["an upper-case tenant header", base({ tenantHeader: "X-Tenant" }), false],
   ["a pseudo-header as tenant header", base({ tenantHeader: ":authority" }), false],
+  ...removedHeaders.map((name): Row => [`${name} as tenant header`, base({ tenantHeader: name }), false]),
+  ...almostRemovedHeaders.map((name): Row => [`${name} as tenant header`, base({ tenantHeader: name }), true]),
 ];
 
 const metrics: Row[] = [
@@ -154,6 +167,7 @@ const metrics: Row[] = [
   ["empty metrics", base({ metrics: {} }), true],
   ["metrics by a word", base({ metrics: false }), false],
   ["metrics enabled by a word", base({ metrics: { enabled: "yes" } }), false],
+  ["metrics of a model with a line feed", base({ metrics: { models: ["a\nb"] } }), false],
   ["metrics of no model", base({ metrics: { models: [] } }), true],
   ["metrics of 64 models", base({ metrics: { models: list(64, (i) => `m${i}`) } }), true],
   ["metrics of 65 models", base({ metrics: { models: list(65, (i) => `m${i}`) } }), false],
@@ -172,6 +186,7 @@ const defaults: Row[] = [
 ].flatMap((field): Row[] => [
   [`${field}: reject`, base({ [field]: "reject" }), true],
   [`${field}: a route`, base({ [field]: { route: "r", upstreamModel: "m" } }), true],
+  [`${field}: a model with a line break`, base({ [field]: { route: "r", upstreamModel: "m\n" } }), false],
   [`${field}: a target`, base({ ...target, [field]: { target: "A-1._" } }), true],
   [`${field}: a target and a model`, base({ ...target, [field]: { target: "t", upstreamModel: "m" } }), false],
   [`${field}: a target and a route`, base({ ...target, [field]: { target: "t", route: "r" } }), false],

@@ -130,10 +130,22 @@ describe("Gemini", () => {
       return sent(attempt).path;
     };
     const expected = path("b%20c");
-    for (const query of ["", "?key=k", "?key=", "?key=k&key=l", "?&key=k&"]) expect(ask(query)).toBe(expected);
+    for (const query of ["", "?key=k", "?key=", "?key=k&key=l", "?key"]) expect(ask(query)).toBe(expected);
     expect(ask("?key=k&alt=sse")).toBe(`${expected}?alt=sse`);
     expect(ask("?alt=sse&key=k&x=key=1")).toBe(`${expected}?alt=sse&x=key=1`);
-    expect(ask("?apikey=k&keys=1&KEY=2")).toBe(`${expected}?apikey=k&keys=1&KEY=2`);
+    for (const query of [
+      "?%6bey=k",
+      "?k%65%79=k&key=l",
+      "?access_token=t&api_key=k",
+      "?api-key=k&subscription-key=k",
+    ]) {
+      expect(ask(query)).toBe(expected);
+    }
+    // Everything else stays byte for byte, however odd it is.
+    for (const query of ["?apikey=k&keys=1&KEY=2", "?&&", "?", "?%6b%", "?ke%7", "?%zzkey=k"]) {
+      expect(ask(query)).toBe(`${expected}${query}`);
+    }
+    expect(ask("?&key=k&")).toBe(`${expected}?&`);
   });
 });
 
@@ -206,6 +218,20 @@ describe("a form", () => {
     expect(refusalOf(send(gateway, form(field("model", "a")), { "content-type": "application/json" }))).toBe(
       "invalid_json",
     );
+  });
+
+  it("among several content-types is refused, whoever stands first", async () => {
+    const gateway = await RouterHost.start({ models: [{ model: "*", route: "r" }], onMalformedBody: { route: "d" } });
+    const json = '{"model":"a"}';
+    const types = [`application/json, ${type}`, `text/plain,a/b,  ${type.toUpperCase()}`];
+    for (const one of types)
+      expect(refusalOf(send(gateway, json, { "content-type": one }))).toBe("ambiguous_content_type");
+    const twice = chat({ "content-type": "application/json" });
+    expect(refusalOf(gateway.send(json, [...twice, ["content-type", type]]))).toBe("ambiguous_content_type");
+    for (const one of ["application/json, text/plain", 'application/json; a=",b"'])
+      expect(sent(send(gateway, json, { "content-type": one })).route).toBe("r");
+    // The form is the first, but its boundary is none.
+    expect(sent(send(gateway, json, { "content-type": `${type}, application/json` })).route).toBe("d");
   });
 
   it("takes no name for an upstream that it has no field for", async () => {

@@ -111,6 +111,8 @@ describe("the request to the pool", () => {
       ["x-envoy-retry-on", "5xx"],
       ["x-envoy-max-retries", "99"],
       ["x-envoy-retriable-status-codes", "200"],
+      ["x-envoy-upstream-rq-per-try-timeout-ms", "1"],
+      ["x-envoy-hedge-on-per-try-timeout", "true"],
     ];
     const headers = gateway.send(body, [...chat(), ...spoofed]).upstream.headers;
     expect(headers?.get("x-llm-route")).toBe("a+b");
@@ -118,6 +120,7 @@ describe("the request to the pool", () => {
     expect(headers?.all("x-envoy-max-retries")).toEqual(["1"]);
     expect(headers?.all("x-envoy-retry-on")).toEqual(["connect-failure,refused-stream,reset,retriable-status-codes"]);
     expect(headers?.has("x-envoy-upstream-rq-per-try-timeout-ms")).toBe(false);
+    expect(headers?.has("x-envoy-hedge-on-per-try-timeout")).toBe(false);
   });
 
   it("carries no header of the client's that is a credential of any target", async () => {

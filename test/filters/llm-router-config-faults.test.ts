@@ -36,6 +36,16 @@ const wrong: [name: string, config: string | object, complaint: RegExp][] = [
     { ...base, clusterHeader: "x-llm-route" },
     /^clusterHeader: is the same as routeHeader/,
   ],
+  [
+    "a tenant header that is taken from clients",
+    { ...base, tenantHeader: "x-llm-tenant" },
+    /^tenantHeader: is removed from every request .* does not begin with x-llm-/,
+  ],
+  [
+    "a line break in an upstream model",
+    { ...base, onUnknownModel: { route: "r", upstreamModel: "m\n" } },
+    /^onUnknownModel\.upstreamModel: must not have control characters/,
+  ],
   ["a body limit of nothing", { ...base, maxBodyBytes: 0 }, /^maxBodyBytes: must be a whole number from 1 to 67108864/],
   [
     "a path without a slash",
@@ -85,6 +95,11 @@ const wrong: [name: string, config: string | object, complaint: RegExp][] = [
     /^rules\[0\]\.match\.headers\[0\]: must have exact, prefix or present/,
   ],
   [
+    "a header that is taken from clients",
+    rule({ match: { headers: [{ name: "x-gateway-destination-endpoint", present: true }] } }),
+    /^rules\[0\]\.match\.headers\[0\]\.name: is removed from every request/,
+  ],
+  [
     "bounds upside down",
     rule({ match: { promptTokens: { atLeast: 2, below: 1 } } }),
     /^rules\[0\]\.match\.promptTokens: atLeast must be less/,
@@ -103,6 +118,11 @@ const wrong: [name: string, config: string | object, complaint: RegExp][] = [
     "no weight",
     rule({ targets: [{ target: "t", weight: 0 }] }),
     /^rules\[0\]\.targets: the sum of the weights must be above 0/,
+  ],
+  [
+    "a key that is taken from clients",
+    rule({ stickyBy: "header:x-llm-user" }),
+    /^rules\[0\]\.stickyBy: is removed from every request/,
   ],
   ["a key that is none", rule({ stickyBy: "x" }), /^rules\[0\]\.stickyBy: must be session, tenant or header:NAME/],
   [

@@ -76,7 +76,7 @@ describe("the access log", () => {
     expect(stateOf(request)).toMatchObject({ target: "b", served_model: 'b "model"', rule: "pool" });
     const trailers = gateway.send('{"model":"m"}').responseHeaders({ ":status": "200" });
     trailers.responseBody('{"usage":{"prompt_tokens":12}}', {}).responseTrailers({ "x-t": "1" });
-    expect(stateOf(trailers)).toMatchObject({ target: "r" });
+    expect(stateOf(trailers)).toMatchObject({ target: "r", input_tokens: 12 });
   });
 
   it("is valid JSON whatever the model is called", async () => {

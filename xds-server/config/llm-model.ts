@@ -11,7 +11,7 @@ export interface LlmRouterSpec {
   readonly routeHeader: string;
   /** Carries `targets.*.cluster`. */
   readonly clusterHeader: string;
-  /** Carries the tenant. */
+  /** Carries the tenant; as every header that is read, none that the filter removes (`x-llm-*`). */
   readonly tenantHeader: string | undefined;
   /** Prompt tokens are estimated as the bytes of the prompt text times this. */
   readonly tokensPerByte: number;

@@ -45,6 +45,27 @@ export const lowerHeader = text({
   what: "a header name of lower-case letters, digits and -",
 });
 
+/** What no request has any more when the filter reads it; a `stickyBy` has `header:` in front. */
+const REMOVED_HEADER = /^(?:header:)?(x-llm-.*|x-gateway-destination-endpoint)$/;
+
+/** Refuses a header that the filter removes from requests, where it is to be read from them. */
+export function fromRequests(read: Reader<string>): Reader<string> {
+  return (cursor) => {
+    const value = read(cursor);
+    const [, name] = REMOVED_HEADER.exec(value ?? "") ?? [];
+    if (name === undefined) return value;
+    return fail(
+      cursor,
+      "TM_CONFIG_INVALID_VALUE",
+      `${name} is removed from every request before one is read`,
+      "Choose another header, one that does not begin with x-llm-.",
+    );
+  };
+}
+
+/** A header that requests bring along. */
+export const requestHeader = fromRequests(lowerHeader);
+
 /** The beginning of a path. */
 export const pathStart = text({
   max: 256,
@@ -52,7 +73,7 @@ export const pathStart = text({
   what: "a path that starts with / and is visible ASCII",
 });
 
-export type TargetKind = "route" | "cluster";
+type TargetKind = "route" | "cluster";
 
 /** What a spec declares, looked up before its parts are read: so that references are judged even where something else is wrong. */
 export interface Declared {

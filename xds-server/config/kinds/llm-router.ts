@@ -5,7 +5,7 @@ import type { LlmMetrics, LlmRouterSpec, ModelRoute } from "../llm-model.ts";
 import { distinct, list, object, optional, positionOf, type Reader, required, withDefault } from "../reader.ts";
 import { boolean, integer, number, oneOf, text } from "../scalars.ts";
 import { defaultDecision } from "./llm-fallback.ts";
-import { type Declared, declaredBy, has, lowerHeader, modelName, modelPattern, routeName } from "./llm-names.ts";
+import { type Declared, declaredBy, has, modelName, modelPattern, requestHeader, routeName } from "./llm-names.ts";
 import { rules } from "./llm-rule.ts";
 import { targets } from "./llm-target.ts";
 
@@ -76,7 +76,7 @@ function fields(declared: Declared): Reader<LlmRouterSpec> {
     maxBodyBytes: withDefault(integer({ min: 1, max: MAX_BODY_BYTES }), DEFAULT_MAX_BODY_BYTES),
     routeHeader: withDefault(decisionHeader, "x-llm-route"),
     clusterHeader: withDefault(decisionHeader, "x-llm-cluster"),
-    tenantHeader: optional(lowerHeader),
+    tenantHeader: optional(requestHeader),
     tokensPerByte: withDefault(number({ above: 0, max: 4 }), 0.25),
     duplicateModel: withDefault(oneOf(["reject", "lastWins"]), "reject"),
     responseHeaders: withDefault(boolean, false),

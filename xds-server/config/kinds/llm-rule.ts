@@ -16,12 +16,13 @@ import { boolean, integer, oneOf, text } from "../scalars.ts";
 import { fallback } from "./llm-fallback.ts";
 import {
   type Declared,
+  fromRequests,
   IDENTIFIER,
   IDENTIFIER_RULE,
-  lowerHeader,
   modelPattern,
   needsTenant,
   pathStart,
+  requestHeader,
   targetName,
 } from "./llm-names.ts";
 import { patternFault } from "./pattern.ts";
@@ -40,7 +41,7 @@ const headerValue = text({ max: 256, pattern: /^[\x20-\x7e]+$/, what: "visible A
 
 const headerMatch: Reader<LlmHeaderMatch> = exactlyOne(
   object<LlmHeaderMatch>({
-    name: required(lowerHeader),
+    name: required(requestHeader),
     exact: optional(headerValue),
     prefix: optional(headerValue),
     present: optional(boolean),
@@ -114,7 +115,7 @@ function stickyBy(declared: Declared): Reader<string> {
     pattern: /^(session|tenant|header:[a-z0-9-]{1,64})$/,
     what: "session, tenant or header:NAME (NAME in lower case)",
   });
-  return needsTenant(declared, key, (value) => value === "tenant");
+  return needsTenant(declared, fromRequests(key), (value) => value === "tenant");
 }
 
 function rule(declared: Declared): Reader<LlmRule> {
