@@ -33,6 +33,7 @@ import { Body } from "./body-guard";
 import { WINDOW } from "./body-scan";
 import { Exchange, ModelPlace, Problem } from "./exchange";
 import { LlmRoot } from "./llm-root";
+import { envoyRefusal, replaceBody, replaceHeaders } from "./local-reply";
 import { bodyTooLarge, bodyUnreadable, invalidJson, pathTooLong, Refusal, unsupportedEncoding } from "./refusal";
 import { readBody } from "./request-body";
 import { DESTINATION, isReserved } from "./reserved-headers";
@@ -69,6 +70,8 @@ export class LlmStream extends HttpContext {
   private phase: Phase = Phase.Passing;
   /** The stages have seen the request, so they are told of its end. */
   private asked: bool = false;
+  /** Envoy answers itself: its text is to be replaced. */
+  private localReply: Refusal | null = null;
   readonly exchange: Exchange;
 
   constructor(private readonly root: LlmRoot) {
@@ -79,6 +82,7 @@ export class LlmStream extends HttpContext {
   onCreate(): void {
     this.phase = Phase.Passing;
     this.asked = false;
+    this.localReply = null;
   }
 
   /** The only end that every stream reaches; what an aborted answer had shown of its usage still counts. */
@@ -173,6 +177,15 @@ export class LlmStream extends HttpContext {
   }
 
   onResponseHeaders(count: i32, endOfStream: bool): FilterHeadersStatus {
+    if (this.phase == Phase.Passing) return FilterHeadersStatus.Continue;
+    const refusal = envoyRefusal(count);
+    if (refusal !== null && endOfStream) {
+      // There is no body that could be replaced.
+      this.refuse(refusal);
+      return FilterHeadersStatus.StopIteration;
+    }
+    if (refusal !== null) replaceHeaders(this.exchange.api, refusal);
+    this.localReply = refusal;
     if (this.phase != Phase.Routed) return FilterHeadersStatus.Continue;
     this.root.onResponseHeaders(this.exchange);
     this.root.note(this.exchange);
@@ -180,6 +193,12 @@ export class LlmStream extends HttpContext {
   }
 
   onResponseBody(size: i32, endOfStream: bool): FilterDataStatus {
+    const localReply = this.localReply;
+    if (localReply !== null) {
+      replaceBody(this.exchange.api, localReply);
+      this.localReply = null;
+      this.stopWaiting();
+    }
     if (this.phase != Phase.Routed) return FilterDataStatus.Continue;
     const exchange = this.exchange;
     for (let at = 0; at < size; at += WINDOW) {

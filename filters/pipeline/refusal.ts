@@ -133,3 +133,12 @@ export const attemptPlanMissing = new Refusal(
   "",
   "api_error",
 );
+
+/** What Envoy itself answers in the place of an upstream: see local-reply.ts. */
+export const noHealthyUpstream = new Refusal(503, "no_healthy_upstream", "No endpoint for this model can take requests", "", "overloaded_error");
+export const clusterUnknown = new Refusal(503, "cluster_unknown", "The gateway does not know the cluster of this model's target", "", "api_error");
+export const routeUnknown = new Refusal(404, "route_unknown", "The gateway has no route for this model's target", "", "not_found_error");
+export const upstreamOverloaded = new Refusal(503, "upstream_overloaded", "Too many requests wait for this model's target", "", "overloaded_error");
+export const upstreamUnreachable = new Refusal(503, "upstream_unreachable", "The model's server cannot be reached, or broke off", "", "api_error");
+export const upstreamProtocolError = new Refusal(502, "upstream_protocol_error", "The model's server sent no valid HTTP", "", "api_error");
+export const upstreamTimeout = new Refusal(504, "upstream_timeout", "The model's server did not answer in time", "", "timeout_error");

@@ -96,7 +96,10 @@ describe.each(Object.entries(calls))("%s", (_, call) => {
 
   test.each(["reset", "refuse"] as const)("%s: Envoy answers 503, without a second attempt", async (kind) => {
     failAll({ kind });
-    expect(await errorOf(call(targets[1]))).toMatchObject({ status: 503 });
+    expect(await errorOf(call(targets[1]))).toMatchObject({
+      status: 503,
+      message: expect.stringContaining("The model's server cannot be reached, or broke off"),
+    });
     expect(gateway.seen().length).toBe(kind === "reset" ? 1 : 0);
   });
 

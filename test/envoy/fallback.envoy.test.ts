@@ -248,12 +248,15 @@ describe.each(POOLS)("Envoy $version, $kind", ({ version, kind }) => {
     expect(NAMES.map((name) => seenBy(name).length)).toEqual([1, 1, 1]);
   });
 
-  test("nobody can be reached, or nobody says anything: Envoy's own 503 or 504", async () => {
+  test("nobody can be reached, or nobody says anything: Envoy's own 503 or 504, in the shape of the API", async () => {
     for (const name of NAMES) fail(name, { kind: "refuse" });
-    expect((await send(small, "chain")).status).toBe(503);
+    const unreachable = await send(small, "chain");
+    expect([unreachable.status, unreachable.headers["content-type"]]).toEqual([503, "application/json"]);
+    expect(JSON.parse(unreachable.body.toString())).toMatchObject({ error: { code: "upstream_unreachable" } });
     await gateway.reset();
     for (const name of NAMES) fail(name, { kind: "hang" });
     const answer = await send(small, "timed");
     expect([answer.status, answer.headers["x-llm-attempts"], answer.headers["x-llm-target"]]).toEqual([504, "2", "b"]);
+    expect(JSON.parse(answer.body.toString())).toMatchObject({ error: { code: "upstream_timeout" } });
   });
 });
