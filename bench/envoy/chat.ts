@@ -11,7 +11,7 @@ export const usageOfStream = { prompt_tokens: 1_234, completion_tokens: 196 } as
 export const eventsPerStream = 200;
 
 /** A small seeded generator (mulberry32); uniform in [0, 1). */
-function randomNumbers(seed: number): () => number {
+export function randomNumbers(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

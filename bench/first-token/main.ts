@@ -1,15 +1,11 @@
 /**
- * `npm run bench -- first-token`: how much later the first piece of a streamed answer is there with our filters than without.
- *
- * One connection per Envoy, one request at a time, the arms one after the other for each request, so that a slow moment of the machine hits them alike. What is
- * measured is the time from writing the request to the first byte of the answer's body, at the client; the median of the paired differences is what a filter adds.
+ * `npm run bench -- first-token`: how much later the first piece of a streamed answer is there with our filters than without, and with a filter that does nothing;
+ * against an upstream that answers at once, and against one that takes as long as a replica. The median of the paired differences is what a filter adds.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { Agent, request } from "node:http";
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { defaultVersion, projectRoot } from "../../envoy/harness/index.ts";
-import { arms as allArms } from "../envoy/arms/index.ts";
 import { buildBinaries, buildFilters } from "../envoy/binaries.ts";
 import { chatAnswer, chatRequest, chatStream } from "../envoy/chat.ts";
 import { startCompanion } from "../envoy/companion.ts";
@@ -17,25 +13,27 @@ import { writeRequests } from "../envoy/load-generator.ts";
 import { defaultRoute, models } from "../envoy/loads.ts";
 import { machine } from "../envoy/machine.ts";
 import { type RunningArm, startArm } from "../envoy/measure.ts";
-import { pairedDifferences, quantile } from "../envoy/statistics.ts";
+import { buildModule } from "../module.ts";
+import { arms, emptyModule } from "./arms.ts";
+import { measure } from "./measure.ts";
+import { type Profile, profiles, replicaFirst } from "./profiles.ts";
+import { markdown, type Result } from "./report.ts";
 
-const names = ["bare", "llm-router", "llm-gateway"];
-/** Requests of each arm that warm up connections and caches. */
-const warmUp = 200;
-/** Fewer are a trial. */
-const fullRequests = 2_000;
+const fullBytes = 4_096;
+
+/** Requests of each arm by profile, and the size of each. */
+type Options = Readonly<Record<Profile["name"] | "bytes", number>>;
 
 export async function main(argv: readonly string[]): Promise<void> {
-  const command = new Command("bench first-token")
-    .description("time to the first byte of a streamed answer, one request at a time")
-    .option("--requests <n>", "requests of each arm", positive, fullRequests)
-    .option("--bytes <n>", "size of the request", positive, 4_096);
-  const { requests, bytes } = command.parse(argv, { from: "user" }).opts<{ requests: number; bytes: number }>();
+  const options = parse(argv);
   const root = projectRoot();
+  const progress = (text: string): void => void process.stderr.write(`${text}\n`);
   const stoppers: (() => Promise<void>)[] = [];
   try {
     buildBinaries(root);
     buildFilters(root);
+    buildModule(root, emptyModule);
+    const conditions = machine(root);
     const files = await writeRequests([], false);
     stoppers.push(files.remove);
     const [answer, events] = [join(files.folder, "answer.json"), join(files.folder, "events.txt")];
@@ -43,87 +41,53 @@ export async function main(argv: readonly string[]): Promise<void> {
     writeFileSync(events, chatStream());
     const routes = [...models.map(({ route }) => route), defaultRoute].join(",");
     const upstream = await startCompanion(join(root, "build/bench/bin/upstream"), [
-      // Only the first piece counts: the others shall not take long.
+      // Only the first piece counts, so the others come as fast as they travel alone. Not fewer of them, though that would save most of the run: after a stream of
+      // 13 events the next request still finds its code in the caches, and even bare Envoy answers in about 0.6 of the time.
       ...["-routes", routes, "-answer", answer, "-events", events, "-pace", "1us"],
+      ...["-first", `${replicaFirst.millis}ms`, "-first-jitter", String(replicaFirst.jitter)],
     ]);
     stoppers.push(upstream.stop);
     const running: RunningArm[] = [];
-    for (const arm of allArms.filter(({ name }) => names.includes(name))) {
+    for (const arm of arms) {
       const started = await startArm(arm, root, upstream.ready);
       stoppers.push(started.stop);
       running.push(started);
     }
-    const body = chatRequest({ model: models[0]?.model ?? "", bytes, seed: 1, stream: true });
-    const clients = running.map(({ arm, address }) => ({ name: arm.name, ...client(address, body) }));
-    stoppers.push(async () => clients.forEach(({ close }) => void close()));
-    const times = clients.map((): number[] => []);
-    for (let round = 0; round < warmUp + requests; round++) {
-      for (let turn = 0; turn < clients.length; turn++) {
-        const index = (round + turn) % clients.length;
-        const micros = (await clients[index]?.firstByte()) ?? Number.NaN;
-        if (round >= warmUp) times[index]?.push(micros);
-      }
+    const body = chatRequest({ model: models[0]?.model ?? "", bytes: options.bytes, seed: 1, stream: true });
+    const results: Result[] = [];
+    for (const profile of profiles) {
+      progress(`bench: ${profile.name}, ${options[profile.name]} requests of each arm`);
+      const samples = await measure({ arms: running, profile, requests: options[profile.name], body });
+      results.push({ profile, arms: running.map(({ arm: { name } }, at) => ({ name, samples: samples[at] ?? [] })) });
     }
-    const report = table(
-      clients.map(({ name }, index) => ({ name, times: times[index] ?? [] })),
-      `${requests} requests of ${bytes} bytes each, one at a time; Envoy ${defaultVersion()}; ${machine(root).cpu}`,
-    );
-    const folder = join(root, requests >= fullRequests ? "bench/results" : "build/bench/results");
+    const { cores, cpu, kernel, node, loadAverage } = conditions;
+    const report = markdown({
+      conditions: `Requests of ${Buffer.byteLength(body)} bytes; Envoy ${defaultVersion()}, one worker each; ${cores} x ${cpu}, Linux ${kernel}, Node ${node}; load average ${loadAverage.toFixed(2)} at the start`,
+      results,
+    });
+    const folder = join(root, isFull(options) ? "bench/results" : "build/bench/results");
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "first-token.md"), report);
     console.log(report);
+    progress(`bench: results in ${folder}`);
   } finally {
-    for (const stop of stoppers.reverse()) await stop().catch((error: unknown) => console.error(`bench: ${error}`));
+    for (const stop of stoppers.reverse()) await stop().catch((error: unknown) => progress(`bench: ${error}`));
   }
 }
 
-/** One keep-alive connection; every answer is read to its end before the next request. */
-function client(address: string, body: string): { firstByte(): Promise<number>; close(): void } {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const url = `http://${address}/v1/chat/completions`;
-  const headers = {
-    "content-type": "application/json",
-    "content-length": Buffer.byteLength(body),
-    "x-bench-answer": "sse",
-  };
-  const firstByte = (): Promise<number> =>
-    new Promise((resolve, reject) => {
-      const start = process.hrtime.bigint();
-      const outgoing = request(url, { method: "POST", headers, agent, timeout: 30_000 }, (answer) => {
-        let micros: number | undefined;
-        answer.on("data", () => {
-          micros ??= Number(process.hrtime.bigint() - start) / 1_000;
-        });
-        answer.on("error", reject);
-        answer.on("end", () => {
-          if (answer.statusCode === 200 && micros !== undefined) resolve(micros);
-          else reject(new Error(`answer ${answer.statusCode} from ${address}`));
-        });
-      });
-      outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer from ${address}`)));
-      outgoing.on("error", reject);
-      outgoing.end(body);
-    });
-  return { firstByte, close: () => agent.destroy() };
-}
+/** Only a full run may replace the checked-in results. */
+const isFull = (options: Options): boolean =>
+  options.bytes === fullBytes && profiles.every(({ name, requests }) => options[name] >= requests);
 
-function table(rows: readonly { name: string; times: readonly number[] }[], conditions: string): string {
-  const base = rows[0]?.times ?? [];
-  const micros = (value: number): string => value.toFixed(0);
-  const lines = rows.map(({ name, times }) => {
-    const added = pairedDifferences(times, base);
-    const cells = [0.5, 0.9, 0.99].map((fraction) => micros(quantile(times, fraction)));
-    const spread = [0.5, 0.25, 0.75].map((fraction) => micros(quantile(added, fraction)));
-    return `| ${name} | ${cells.join(" | ")} | ${times === base ? "" : `${spread[0]} (${spread[1]} to ${spread[2]})`} |`;
-  });
-  return [
-    `Time to the first byte of a streamed answer in µs. ${conditions}.`,
-    "",
-    "| arm | median | p90 | p99 | added: median of paired differences (quartiles) |",
-    "| --- | ---: | ---: | ---: | ---: |",
-    ...lines,
-    "",
-  ].join("\n");
+function parse(argv: readonly string[]): Options {
+  const command = new Command("bench first-token").description(
+    "time to the first byte of a streamed answer, one request at a time",
+  );
+  for (const { name, requests } of profiles) {
+    command.option(`--${name} <n>`, `requests of each arm against the upstream \`${name}\``, positive, requests);
+  }
+  command.option("--bytes <n>", "size of the request", positive, fullBytes);
+  return command.parse(argv, { from: "user" }).opts<Options>();
 }
 
 function positive(text: string): number {
