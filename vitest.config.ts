@@ -12,11 +12,7 @@ export default defineConfig({
         test: {
           name: "unit",
           setupFiles: ["./test/property-setup.ts"],
-          include: [
-            "{xds-server,protos,envoy,filters}/**/*.test.ts",
-            "test/{host,sdk,conformance,filters,repository,envoy}/**/*.test.ts",
-            "bench/**/*.test.ts",
-          ],
+          include: ["{bench,envoy,filters,protos,test,xds-server}/**/*.test.ts"],
           exclude: ["**/*.envoy.test.ts", "**/node_modules/**"],
           testTimeout: 20_000,
         },

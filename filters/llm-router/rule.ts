@@ -1,8 +1,8 @@
 /** A rule: when it holds, where the request goes then, and where it goes when that fails. Made from the configuration, never changed. */
 import { Exchange } from "../pipeline/exchange";
 import { Bytes } from "../sdk";
-import { Match, splitProvider } from "./match";
-import { findSession } from "./session";
+import { Match, splitProvider } from "../pipeline/match/match";
+import { findSession } from "../pipeline/match/session";
 import { Split } from "./split";
 import { Target } from "./target";
 

@@ -189,14 +189,14 @@ describe("names", () => {
   });
 
   it("have no character that would end a label, and no one that is not ASCII", async () => {
-    const model = "a;b=c|d é\u00a0\tf.g-h_i/j:k";
+    const model = "a;b=c|d é\u00a0 f.g-h_i/j:k";
     const gateway = await start({
-      metrics: { models: [model, "a b"] },
+      metrics: { models: ["a b"] },
       targets: { ...config.targets, "T.1_x-y": { route: "r;=|" } },
       rules: [{ name: "r", match: { models: ["a b"] }, targets: [{ target: "T.1_x-y" }] }],
       models: [{ model: "*", route: "r;=|" }],
     });
-    ask(gateway, model.replace("\t", " "), "a b");
+    ask(gateway, model, "a b");
     expect(names(gateway)).toContain(tokens("input", "other", "r___"));
     expect(names(gateway)).toContain(tokens("input", "a_b", "T.1_x-y"));
     const exact = await start({ metrics: { models: ["a;b=c|d é/:."] }, models: [{ model: "*", route: "r" }] });

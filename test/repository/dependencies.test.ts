@@ -112,8 +112,8 @@ describe("dependency direction", () => {
   });
 
   it("notices a forbidden import", () => {
-    expect(faults("filters/llm-router/session.ts")).toEqual([]);
-    expect(targetsOf("filters/llm-router/session.ts")).toContain("filters/lib/json-scanner");
+    expect(faults("filters/pipeline/match/session.ts")).toEqual([]);
+    expect(targetsOf("filters/pipeline/match/session.ts")).toContain("filters/lib/json-scanner");
     expect(targetsOf("xds-server/main.ts")).toContain("npm:commander");
   });
 });

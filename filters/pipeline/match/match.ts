@@ -1,8 +1,8 @@
 /** The conditions of a rule. Cheap ones are asked first; the first that fails ends it. */
-import { Pattern } from "../lib/pattern";
-import { estimateTokens } from "../lib/token-estimate";
-import { Exchange } from "../pipeline/exchange";
-import { Bytes } from "../sdk";
+import { Pattern } from "../../lib/pattern";
+import { estimateTokens } from "../../lib/token-estimate";
+import { Exchange } from "../exchange";
+import { Bytes } from "../../sdk";
 import { findSession } from "./session";
 import { userTextMatches } from "./user-text";
 

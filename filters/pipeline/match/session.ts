@@ -1,7 +1,7 @@
-import { JsonKind } from "../lib/json-scanner";
-import { RequestField } from "../lib/request-field";
-import { Exchange } from "../pipeline/exchange";
-import { Bytes } from "../sdk";
+import { JsonKind } from "../../lib/json-scanner";
+import { RequestField } from "../../lib/request-field";
+import { Exchange } from "../exchange";
+import { Bytes } from "../../sdk";
 
 /** In the order in which they are asked: what names a conversation before what names a user. */
 const FIELDS: StaticArray<i32> = [

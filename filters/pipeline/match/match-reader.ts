@@ -1,11 +1,11 @@
 /** Reads the conditions of a rule. */
-import { JsonNode } from "../lib/json-document";
-import { apiName } from "../lib/llm-path";
-import { Api } from "../lib/llm-api";
-import { Pattern } from "../lib/pattern";
-import { ConfigReader } from "../pipeline/config-reader";
-import { TrafficConfig } from "../pipeline/traffic-config";
-import { Bytes } from "../sdk";
+import { JsonNode } from "../../lib/json-document";
+import { apiName } from "../../lib/llm-path";
+import { Api } from "../../lib/llm-api";
+import { Pattern } from "../../lib/pattern";
+import { ConfigReader } from "../config-reader";
+import { TrafficConfig } from "../traffic-config";
+import { Bytes } from "../../sdk";
 import { HeaderMatch, HeaderTest, Match, NameMatch, Wanted } from "./match";
 
 const MAX_NAMES = 64;

@@ -1,10 +1,10 @@
 /** Runs a pattern over the text of the last user message, which lies in the held body as raw JSON strings. */
-import { ChatRequest } from "../lib/chat-request";
-import { JsonText, TextStatus } from "../lib/json-text";
-import { Pattern } from "../lib/pattern";
-import { WINDOW } from "../pipeline/body-scan";
-import { Exchange } from "../pipeline/exchange";
-import { buffer, BufferType, Bytes, scratch, Status } from "../sdk";
+import { ChatRequest } from "../../lib/chat-request";
+import { JsonText, TextStatus } from "../../lib/json-text";
+import { Pattern } from "../../lib/pattern";
+import { WINDOW } from "../body-scan";
+import { Exchange } from "../exchange";
+import { buffer, BufferType, Bytes, scratch, Status } from "../../sdk";
 
 const PIECE: i32 = 4096;
 
