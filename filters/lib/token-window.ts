@@ -1,0 +1,243 @@
+/**
+ * One limit: so many units (tokens, requests, nano-dollars) in a window of time. A request reserves what it may use, and settles what it did use.
+ *
+ * `TokenWindow` is the configuration; the state is a *meter*, a record of `size` bytes in memory of the caller. All zero is an untouched meter, and any bytes are a meter: what is wrong in
+ * them makes counts wrong until the window is over, nothing more.
+ *
+ *   |newest: i64|counter: i64 x 1 or 17|lease: i64 x 2, windows above an hour only|     8-byte aligned, little endian
+ *
+ *   newest    ms since the epoch: the newest time the meter has seen. Window, bucket and generation follow from it.
+ *   counter   fixed window: one. Rolling window: a ring of buckets of 1/16 period; bucket b is at b % 17.
+ *   lease     what is reserved and not settled, by generation of 15 minutes; generation g is at g % 2. A reservation that nobody settles, because its VM died, ends when its generation is
+ *             two old: after 15 to 30 minutes instead of a month. In shorter windows reservations are in the counters and end with the window.
+ *
+ * What is counted is by time of admission. 17 buckets of 1/16 always cover a period whole, so that in *any* interval of that length no more than `amount` is admitted; the price is that
+ * an amount comes back up to 1/16 period late. What requests use above their reservation is added too: that is by how much `amount` can be exceeded.
+ *
+ * A clock that steps back gives nothing back: time stands still for the meter until the clock is there again. A meter that is ahead by more than a period begins anew, so that a clock that
+ * was wrong once does not close a budget for ever; then reservations made in the wrong time are forgotten.
+ */
+import { periodLength, WindowPeriod, windowEnd, windowStart } from "./token-window-calendar";
+
+export { WindowPeriod } from "./token-window-calendar";
+
+const RING: i64 = 17;
+const LEASE: i64 = 900_000;
+/** Largest amount of a word and of a limit, 3.6e16: twenty of them fit an i64, so that no sum wraps. */
+const CEILING: i64 = 1 << 55;
+/** Times are clamped: to one day after the epoch, so that it is 1970 in all zones, and to the year 37,000. */
+const EARLIEST: i64 = 86_400_000;
+const LATEST: i64 = 1 << 50;
+
+const COUNTERS: usize = 8;
+
+@final
+export class TokenWindow {
+  /** Bytes of a meter, a multiple of 8: 16 (fixed), 32 (fixed, day and month), 144 (rolling), 160 (rolling day). */
+  readonly size: i32;
+  /** Open reservations are kept apart from what is settled. */
+  readonly leased: bool;
+  private readonly rolling: bool;
+  private readonly offset: i64;
+  /** The most that the meter may be ahead of the clock. */
+  private readonly longest: i64;
+  private readonly bucket: i64;
+
+  /** `amount`: units per window, from 1; it may be changed at any time and holds from the next call on. `offsetSeconds`: local time minus UTC, -50,400 to 50,400. A month is never rolling. */
+  constructor(
+    public amount: i64,
+    private readonly period: WindowPeriod,
+    rolling: bool = false,
+    offsetSeconds: i32 = 0,
+  ) {
+    this.rolling = rolling && period != WindowPeriod.Month;
+    this.leased = period > WindowPeriod.Hour;
+    this.offset = <i64>offsetSeconds * 1000;
+    this.longest = periodLength(period);
+    this.bucket = (this.longest + 15) / 16;
+    this.size = <i32>COUNTERS + (this.rolling ? 8 * <i32>RING : 8) + (this.leased ? 16 : 0);
+  }
+
+  /**
+   * Reserves `want`, at most the whole amount, so that a request of any size passes an untouched window. Returns what was reserved, or -1: refused, nothing changed but the time.
+   * `now` and all other times: ms since the epoch.
+   */
+  reserve(meter: usize, now: i64, want: i64): i64 {
+    const time = this.advance(meter, now);
+    const part = this.part(want);
+    if (this.usedAt(meter, time, time) > this.limit() - part) return -1;
+    add(this.leased ? this.lease(meter, time) : this.counter(meter, time), part);
+    return part;
+  }
+
+  /** The time of the last admission as the meter sees it: what `settle` has to be told. */
+  @inline
+  admittedAt(meter: usize): i64 {
+    return load<i64>(meter);
+  }
+
+  /** The reservation becomes `actual` in the window of its admission; when that window is gone, nothing happens. A lease that has ended only adds `actual`. */
+  settle(meter: usize, now: i64, admittedAt: i64, reserved: i64, actual: i64): void {
+    const time = this.advance(meter, now);
+    const admitted = clamped(admittedAt);
+    if (this.rolling) {
+      const age = time / this.bucket - admitted / this.bucket;
+      if (age < 0 || age >= RING) return;
+    } else if (this.start(admitted) != this.start(time)) return;
+    const used = bounded(actual, CEILING);
+    const given = bounded(reserved, CEILING);
+    if (this.leased) {
+      add(this.counter(meter, admitted), used);
+      const age = time / LEASE - admitted / LEASE;
+      if (age == 0 || age == 1) add(this.lease(meter, admitted), -given);
+    } else add(this.counter(meter, admitted), used - given);
+  }
+
+  /** Units that count now, settled and reserved. It may exceed the amount. */
+  used(meter: usize, now: i64): i64 {
+    const time = this.advance(meter, now);
+    return this.usedAt(meter, time, time);
+  }
+
+  /** Units that are left now. */
+  remaining(meter: usize, now: i64): i64 {
+    return max(0, this.limit() - this.used(meter, now));
+  }
+
+  /**
+   * When the full amount is there again if nothing else happens: the end of a fixed window, or when the last counted bucket leaves a rolling one. `now` when nothing is counted.
+   * Open leases are taken for use: what they become will count as long.
+   */
+  resetAt(meter: usize, now: i64): i64 {
+    const time = this.advance(meter, now);
+    if (this.usedAt(meter, time, time) == 0) return clamped(now);
+    if (!this.rolling) return this.end(time);
+    const newest = time / this.bucket;
+    let age: i64 = 0;
+    if (this.leases(meter, time, time) == 0) while (age < RING - 1 && read(this.ring(meter, newest - age)) == 0) age++;
+    return (newest - age + RING) * this.bucket;
+  }
+
+  /** The earliest time at which `want` passes if nothing else happens; `now` when it does now. O(buckets squared), for refusals. */
+  availableAt(meter: usize, now: i64, want: i64): i64 {
+    const time = this.advance(meter, now);
+    const room = this.limit() - this.part(want);
+    if (this.usedAt(meter, time, time) <= room) return clamped(now);
+    let found = this.rolling ? (time / this.bucket + RING) * this.bucket : this.end(time);
+    if (this.rolling) {
+      for (let left: i64 = 1; left < RING; left++) {
+        const at = (time / this.bucket + left) * this.bucket;
+        if (this.usedAt(meter, time, at) > room) continue;
+        found = at;
+        break;
+      }
+    }
+    if (!this.leased) return found;
+    for (let generation = time / LEASE + 2; generation > time / LEASE; generation--) {
+      const at = generation * LEASE;
+      if (at < found && this.usedAt(meter, time, at) <= room) found = at;
+    }
+    return found;
+  }
+
+  /** Brings the meter to the time of the clock, and returns the time that counts: `now`, or the newest the meter has seen. */
+  private advance(meter: usize, now: i64): i64 {
+    const time = clamped(now);
+    const newest = load<i64>(meter);
+    if (newest > time + this.longest) memory.fill(meter, 0, this.size);
+    else if (newest >= time) return newest;
+    else this.pass(meter, newest, time);
+    store<i64>(meter, time);
+    return time;
+  }
+
+  /** Forgets what leaves the window between two times. */
+  private pass(meter: usize, from: i64, to: i64): void {
+    if (this.rolling) {
+      const last = to / this.bucket;
+      for (let number = max(from / this.bucket, last - RING) + 1; number <= last; number++) {
+        store<i64>(this.ring(meter, number), 0);
+      }
+    } else if (this.start(from) != this.start(to)) {
+      memory.fill(meter, 0, this.size);
+      return;
+    }
+    if (!this.leased) return;
+    const generations = to / LEASE - from / LEASE;
+    if (generations > 0) store<i64>(this.lease(meter, to), 0);
+    if (generations > 1) store<i64>(this.lease(meter, to - LEASE), 0);
+  }
+
+  /** Units of a meter brought to `time` that still count at a later time. */
+  private usedAt(meter: usize, time: i64, at: i64): i64 {
+    let sum = this.leases(meter, time, at);
+    if (!this.rolling) return at == time || at < this.end(time) ? sum + read(meter + COUNTERS) : 0;
+    const newest = time / this.bucket;
+    for (let number = at / this.bucket - RING + 1; number <= newest; number++) sum += read(this.ring(meter, number));
+    return sum;
+  }
+
+  private leases(meter: usize, time: i64, at: i64): i64 {
+    if (!this.leased) return 0;
+    const passed = at / LEASE - time / LEASE;
+    if (passed > 1) return 0;
+    const current = read(this.lease(meter, time));
+    return passed == 0 ? current + read(this.lease(meter, time + LEASE)) : current;
+  }
+
+  @inline
+  private start(time: i64): i64 {
+    return windowStart(this.period, this.offset, time);
+  }
+
+  private end(time: i64): i64 {
+    return windowEnd(this.period, this.offset, this.start(time));
+  }
+
+  @inline
+  private limit(): i64 {
+    return bounded(this.amount, CEILING);
+  }
+
+  @inline
+  private part(want: i64): i64 {
+    return bounded(want, this.limit());
+  }
+
+  /** Where the counter of a time is. */
+  @inline
+  private counter(meter: usize, time: i64): usize {
+    return this.rolling ? this.ring(meter, time / this.bucket) : meter + COUNTERS;
+  }
+
+  /** Where a bucket is; numbers below 0, before 1970, are places that nothing was counted at. */
+  @inline
+  private ring(meter: usize, number: i64): usize {
+    return meter + COUNTERS + ((<usize>(<u64>(number + RING) % <u64>RING)) << 3);
+  }
+
+  @inline
+  private lease(meter: usize, time: i64): usize {
+    return meter + <usize>this.size - 16 + ((<usize>(time / LEASE) & 1) << 3);
+  }
+}
+
+@inline
+function clamped(time: i64): i64 {
+  return min(max(time, EARLIEST), LATEST);
+}
+
+@inline
+function bounded(value: i64, ceiling: i64): i64 {
+  return min(max(value, 0), ceiling);
+}
+
+@inline
+function read(at: usize): i64 {
+  return bounded(load<i64>(at), CEILING);
+}
+
+@inline
+function add(at: usize, units: i64): void {
+  store<i64>(at, bounded(read(at) + units, CEILING));
+}
