@@ -28,7 +28,8 @@ function fixtures(dir, found = []) {
 
 /** Modules that are made of other filters too. */
 const composed = {
-  "llm-gateway": ["filters/llm-router"],
+  "llm-gateway": ["filters/llm-router", "filters/token-rate-limit"],
+  "rate-limit-view": ["filters/token-rate-limit"],
   "example-stage": ["filters/llm-router"],
   "refusing-stage": ["filters/llm-router"],
 };

@@ -9,6 +9,8 @@ import { RoutingReader } from "../llm-router/config";
 import { addRouting } from "../llm-router/llm-router";
 import { ConfigReader } from "../pipeline/config-reader";
 import { LlmRoot } from "../pipeline/llm-root";
+import { RateLimitReader } from "../token-rate-limit/config";
+import { addRateLimit } from "../token-rate-limit/token-rate-limit";
 
 @final
 export class LlmGatewayRoot extends LlmRoot {
@@ -19,13 +21,21 @@ export class LlmGatewayRoot extends LlmRoot {
   read(configuration: JsonNode, reader: ConfigReader): void {
     for (let i = 0; i < configuration.names.length; i++) {
       const name = configuration.names[i];
-      if (!this.traffic.take(name, configuration.values[i], reader) && name != "router") reader.unknown(name);
+      if (!this.traffic.take(name, configuration.values[i], reader) && name != "router" && name != "rateLimit") reader.unknown(name);
     }
+    this.readRateLimit(configuration.get("rateLimit"), reader);
     const router = configuration.get("router");
     if (router === null) {
       reader.fail("router", "missing; it decides where requests go");
     } else if (reader.isObject("router", router)) {
       addRouting(this, new RoutingReader(reader, this.traffic, "router.").read(router, []));
     }
+  }
+
+  /** In front of the router: a refused request is not routed, and budgets go by the model that the client named. */
+  private readRateLimit(node: JsonNode | null, reader: ConfigReader): void {
+    if (node === null || !reader.isObject("rateLimit", node)) return;
+    const config = new RateLimitReader(reader, this.traffic, "rateLimit.").read(node, []);
+    if (reader.faults.length == 0) addRateLimit(this, config);
   }
 }

@@ -77,9 +77,16 @@ export class Exchange {
   /** The model name the upstream gets; empty for the client's. Valid while the configuration is. */
   readonly servedModel: Bytes = new Bytes();
   readonly usage: UsageReader = new UsageReader();
-  /** Nanoseconds since the epoch: headers of the request; first byte of a streamed answer (0 before, the largest number for a whole answer). */
+  /** Bytes of the answer's body that have come. */
+  answerBytes: i64 = 0;
+  /** Status of an answer that came to its end without reporting usage, where a stage asked for it; 0 otherwise, so also when it was broken off. */
+  endStatus: i32 = 0;
+  /** What Envoy itself answered in the upstream's place. */
+  ownAnswer: Refusal | null = null;
+  /** Nanoseconds since the epoch, 0 without metrics: headers of the request; first byte of a streamed answer (the largest number for a whole answer); end of the stream. */
   startedAt: u64 = 0;
   firstByteAt: u64 = 0;
+  endedAt: u64 = 0;
 
   /** By `Stage.index`. */
   readonly states: StageState[] = [];
@@ -108,8 +115,12 @@ export class Exchange {
     this.target.clear();
     this.rule.clear();
     this.servedModel.clear();
+    this.answerBytes = 0;
+    this.endStatus = 0;
+    this.ownAnswer = null;
     this.startedAt = 0;
     this.firstByteAt = 0;
+    this.endedAt = 0;
     for (let i = 0; i < this.states.length; i++) unchecked(this.states[i]).begin();
   }
 

@@ -27,6 +27,8 @@ export abstract class LlmRoot extends RootContext {
   readonly stages: Stage[] = [];
   /** A stage wants `Exchange.chat`. */
   needsChat: bool = false;
+  /** A stage wants `Exchange.endStatus`. */
+  needsStatus: bool = false;
   /** Headers that only we write; taken from clients one by one when their headers cannot be listed. */
   readonly reserved: Bytes[] = [];
   /** Index of content-type among the captured headers. */
@@ -68,6 +70,7 @@ export abstract class LlmRoot extends RootContext {
     stage.index = this.stages.length;
     this.stages.push(stage);
     this.needsChat = this.needsChat || stage.needsChat;
+    this.needsStatus = this.needsStatus || stage.needsStatus;
   }
 
   createStream(): StreamContext {
@@ -82,6 +85,7 @@ export abstract class LlmRoot extends RootContext {
 
   onTick(): void {
     this.telemetry.flush();
+    for (let i = 0; i < this.stages.length; i++) this.stages[i].onTick();
     if (!this.guard.check()) return;
     log.text(
       LogLevel.Error,
@@ -108,12 +112,16 @@ export abstract class LlmRoot extends RootContext {
 
   /** A stream that the stages have seen is over. */
   finish(exchange: Exchange): void {
-    if (exchange.routed && this.traffic.metrics) this.telemetry.observe(exchange, time.now());
+    if (exchange.routed && this.traffic.metrics) {
+      exchange.endedAt = time.now();
+      this.telemetry.observe(exchange, exchange.endedAt);
+    }
     for (let i = 0; i < this.stages.length; i++) unchecked(this.stages[i]).onEnd(exchange);
   }
 
   onDelete(): void {
     this.telemetry.flush();
+    for (let i = 0; i < this.stages.length; i++) this.stages[i].onTick();
     this.accessLog.release();
   }
 }

@@ -23,6 +23,7 @@ import {
   headers,
   HttpContext,
   MapType,
+  property,
   scratch,
   Status,
   stream,
@@ -41,6 +42,7 @@ import { Verdict } from "./stage";
 
 const METHOD = Bytes.literal(":method");
 const PATH = Bytes.literal(":path");
+const RESPONSE_CODE = Bytes.literal("response\0code");
 const POST = Bytes.literal("POST");
 const ACCEPT_ENCODING = Bytes.literal("accept-encoding");
 const CONTENT_LENGTH = Bytes.literal("content-length");
@@ -70,8 +72,6 @@ export class LlmStream extends HttpContext {
   private phase: Phase = Phase.Passing;
   /** The stages have seen the request, so they are told of its end. */
   private asked: bool = false;
-  /** Envoy answers itself: its text is to be replaced. */
-  private localReply: Refusal | null = null;
   readonly exchange: Exchange;
 
   constructor(private readonly root: LlmRoot) {
@@ -82,7 +82,6 @@ export class LlmStream extends HttpContext {
   onCreate(): void {
     this.phase = Phase.Passing;
     this.asked = false;
-    this.localReply = null;
   }
 
   /** The only end that every stream reaches; what an aborted answer had shown of its usage still counts. */
@@ -185,22 +184,24 @@ export class LlmStream extends HttpContext {
       return FilterHeadersStatus.StopIteration;
     }
     if (refusal !== null) replaceHeaders(this.exchange.api, refusal);
-    this.localReply = refusal;
+    this.exchange.ownAnswer = refusal;
     if (this.phase != Phase.Routed) return FilterHeadersStatus.Continue;
     this.root.onResponseHeaders(this.exchange);
-    this.root.note(this.exchange);
+    if (endOfStream) this.answerEnds();
+    else this.root.note(this.exchange);
     return FilterHeadersStatus.Continue;
   }
 
   onResponseBody(size: i32, endOfStream: bool): FilterDataStatus {
-    const localReply = this.localReply;
-    if (localReply !== null) {
-      replaceBody(this.exchange.api, localReply);
-      this.localReply = null;
+    if (this.phase == Phase.Passing) return FilterDataStatus.Continue;
+    const exchange = this.exchange;
+    const ownAnswer = exchange.ownAnswer;
+    if (ownAnswer !== null) {
+      replaceBody(exchange.api, ownAnswer);
       this.stopWaiting();
     }
     if (this.phase != Phase.Routed) return FilterDataStatus.Continue;
-    const exchange = this.exchange;
+    exchange.answerBytes += size;
     for (let at = 0; at < size; at += WINDOW) {
       const mark = scratch.mark();
       if (buffer.get(BufferType.HttpResponseBody, at, WINDOW, chunk) != Status.Ok) break;
@@ -208,14 +209,21 @@ export class LlmStream extends HttpContext {
       exchange.usage.feed(chunk.ptr, chunk.len);
       scratch.rewind(mark);
     }
-    if (endOfStream) this.root.note(exchange);
+    if (endOfStream) this.answerEnds();
     return FilterDataStatus.Continue;
   }
 
   /** With trailers, they and not the last piece of the body end the answer. */
   onResponseTrailers(count: i32): FilterTrailersStatus {
-    if (this.phase == Phase.Routed) this.root.note(this.exchange);
+    if (this.phase == Phase.Routed) this.answerEnds();
     return FilterTrailersStatus.Continue;
+  }
+
+  private answerEnds(): void {
+    const exchange = this.exchange;
+    // Envoy shows headers only while they pass.
+    if (this.root.needsStatus && !exchange.usage.seen) exchange.endStatus = <i32>property.integer(RESPONSE_CODE, 0);
+    this.root.note(exchange);
   }
 
   /** The first bytes of the answer are in `chunk`: a whole answer is an object, anything else a stream, whose first token came now. */

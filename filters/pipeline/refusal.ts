@@ -29,7 +29,7 @@ export class Refusal {
     this.details = Bytes.literal("tokenmesh_" + code);
     this.message = Bytes.literal(message);
     this.param = Bytes.literal(param);
-    this.openaiType = Bytes.literal(status >= 500 ? "server_error" : "invalid_request_error");
+    this.openaiType = Bytes.literal(status >= 500 ? "server_error" : status == 429 ? "rate_limit_error" : "invalid_request_error");
     this.anthropicType = Bytes.literal(anthropicType);
     this.geminiStatus = Bytes.literal(geminiStatusOf(status));
   }
@@ -37,6 +37,11 @@ export class Refusal {
   /** Sends the answer; `subject` is shown behind the message when it is not empty. */
   send(api: Api, subject: Bytes): Status {
     return stream.respond(this.status, this.details, this.write(api, subject), answerHeaders);
+  }
+
+  /** As `send`, with these headers. */
+  sendWith(api: Api, subject: Bytes, more: PairsWriter): Status {
+    return stream.respond(this.status, this.details, this.write(api, subject), more.add(CONTENT_TYPE, JSON));
   }
 
   /** The body of the answer, valid until the next one is written. */
@@ -69,13 +74,17 @@ export class Refusal {
 
 /** Names of google.rpc.Code. */
 function geminiStatusOf(status: i32): string {
+  if (status == 401) return "UNAUTHENTICATED";
+  if (status == 429) return "RESOURCE_EXHAUSTED";
   if (status == 503) return "UNAVAILABLE";
   if (status == 504) return "DEADLINE_EXCEEDED";
   return status >= 500 ? "INTERNAL" : status == 404 ? "NOT_FOUND" : "INVALID_ARGUMENT";
 }
 
 const body = new ByteWriter();
-const answerHeaders = new PairsWriter().add(Bytes.literal("content-type"), Bytes.literal("application/json"));
+const CONTENT_TYPE = Bytes.literal("content-type");
+const JSON = Bytes.literal("application/json");
+const answerHeaders = new PairsWriter().add(CONTENT_TYPE, JSON);
 
 export const modelRequired = new Refusal(
   400,
@@ -133,6 +142,10 @@ export const attemptPlanMissing = new Refusal(
   "",
   "api_error",
 );
+
+/** Answers of token-rate-limit. */
+export const rateLimited = new Refusal(429, "rate_limit_exceeded", "Rate limit reached; try again later", "", "rate_limit_error");
+export const keyRequired = new Refusal(401, "key_required", "The request does not say whose budget it is", "", "authentication_error");
 
 /** What Envoy itself answers in the place of an upstream: see local-reply.ts. */
 export const noHealthyUpstream = new Refusal(503, "no_healthy_upstream", "No endpoint for this model can take requests", "", "overloaded_error");

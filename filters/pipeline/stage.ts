@@ -24,6 +24,8 @@ export abstract class Stage {
   index: i32 = 0;
   /** Ask for `Exchange.chat`: costs a full pass over every JSON body. */
   needsChat: bool = false;
+  /** Ask for `Exchange.endStatus`: one hostcall for answers that report no usage. */
+  needsStatus: bool = false;
 
   /** Called once for each pooled stream. */
   createState(): StageState {
@@ -43,4 +45,7 @@ export abstract class Stage {
    * `exchange.routed` tells whether the request was sent on.
    */
   onEnd(exchange: Exchange): void {}
+
+  /** About twice a second in every VM, and at last when the configuration is gone; not on the way of any request. */
+  onTick(): void {}
 }

@@ -23,13 +23,13 @@ function rows(heading: string): string[][] {
 }
 
 describe("docs/errors.md", () => {
-  it("lists the answers of llm-router with their status", () => {
+  it("lists the answers of the filters with their status", () => {
     const source = [...read("filters/pipeline/refusal.ts").matchAll(/new Refusal\(\s*(\d+),\s*"(\w+)"/g)];
     expect(source.length).toBeGreaterThan(0);
-    expect(rows("Answers of llm-router").map(([code, status]) => [code, status])).toEqual(
+    expect(rows("Answers of the filters").map(([code, status]) => [code, status])).toEqual(
       expect.arrayContaining(source.map(([, status, code]) => [code, status])),
     );
-    expect(rows("Answers of llm-router").length).toBe(source.length);
+    expect(rows("Answers of the filters").length).toBe(source.length);
   });
 
   it("lists the codes of the server with meaning and remedy", () => {

@@ -4,14 +4,17 @@ import type { Arm } from "./arm.ts";
 import { bare } from "./bare.ts";
 import { extProc } from "./ext-proc.ts";
 import { jsonToMetadata } from "./json-to-metadata.ts";
+import { localRatelimit } from "./local-ratelimit.ts";
 import { lua } from "./lua.ts";
-import { goFilter, llmGateway, llmRouter, llmRouterLastWins } from "./wasm.ts";
+import { goFilter, llmGateway, llmGatewayLimited, llmRouter, llmRouterLastWins } from "./wasm.ts";
 
 export const arms: readonly Arm[] = [
   bare,
   llmRouter,
   llmRouterLastWins,
   llmGateway,
+  llmGatewayLimited,
+  localRatelimit,
   goFilter,
   lua,
   aiProtocolManager,

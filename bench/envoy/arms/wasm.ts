@@ -44,19 +44,34 @@ export const llmRouterLastWins: Arm = {
   httpFilters: (around) => [routerWith(around, { duplicateModel: "lastWins" })],
 };
 
+const gatewayWith = ({ root }: Surroundings, stages: JsonObject): JsonObject =>
+  wasmFilter({
+    name: "llm-gateway",
+    file: join(root, "build/filters/llm-gateway.wasm"),
+    vmId: "bench",
+    configuration: { paths: ["/chat/completions"], router: { routeHeader, models: modelList }, ...stages },
+  });
+
 /** The router as the only stage of the gateway. */
 export const llmGateway: Arm = {
   ...llmRouter,
   name: "llm-gateway",
   does: "the same as the only stage of llm-gateway",
-  httpFilters: ({ root }) => [
-    wasmFilter({
-      name: "llm-gateway",
-      file: join(root, "build/filters/llm-gateway.wasm"),
-      vmId: "bench",
-      configuration: { paths: ["/chat/completions"], router: { routeHeader, models: modelList } },
-    }),
-  ],
+  httpFilters: (around) => [gatewayWith(around, {})],
+};
+
+/** With the stage that holds requests to budgets. */
+export const llmGatewayLimited: Arm = {
+  ...llmRouter,
+  name: "llm-gateway limited",
+  does: "the same and the stage rateLimit: the whole request is read, a budget of tokens per model reserved and settled, x-ratelimit headers written",
+  httpFilters: (around) => [gatewayWith(around, { rateLimit: { rules: [budget] } })],
+};
+
+const budget = {
+  name: "bench",
+  key: [{ model: true }],
+  limits: [{ unit: "tokens", amount: 1_000_000_000_000, per: "minute" }],
 };
 
 export const goFilter: Arm = {

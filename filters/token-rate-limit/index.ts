@@ -1,0 +1,15 @@
+/** Entry of token-rate-limit.wasm. Only callbacks that do something are exported: each one is a VM entry per stream. */
+import { registerRoot } from "../sdk";
+import { TokenRateLimitRoot } from "./token-rate-limit";
+
+export * from "../sdk/exports/lifecycle";
+export {
+  proxy_on_request_body,
+  proxy_on_request_headers,
+  proxy_on_request_trailers,
+  proxy_on_response_body,
+  proxy_on_response_headers,
+} from "../sdk/exports/http";
+export { proxy_on_tick } from "../sdk/exports/root";
+
+registerRoot("token-rate-limit", () => new TokenRateLimitRoot());

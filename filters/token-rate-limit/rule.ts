@@ -1,0 +1,89 @@
+/** A rule: which requests it is about, which of them share a budget, and how large that is. Made from the configuration, never changed. */
+import { charge, chargeAtMost, LimitUnit, TokenCounts, TokenRates } from "../lib/token-charge";
+import { Match } from "../pipeline/match/match";
+import { Bytes, ByteWriter } from "../sdk";
+import { KeyPart, KeySource } from "./key-part";
+import { Limit } from "./limit";
+import { PriceList } from "./price-list";
+
+/** What becomes of a request that lacks a part of the key. In the order in which the configuration names them. */
+export const enum MissingKey {
+  /** All of them have one budget. */
+  Shared = 0,
+  /** The rule does not apply. */
+  Skip = 1,
+  Reject = 2,
+}
+
+@final
+export class RateLimitRule {
+  key: KeyPart[] = [];
+  missingKey: MissingKey = MissingKey.Shared;
+  limits: Limit[] = [];
+  weights: TokenRates = new TokenRates();
+  /** Null without a limit in money. */
+  prices: PriceList | null = null;
+  /** Counts and reports, and refuses nothing. */
+  shadow: bool = false;
+
+  constructor(
+    readonly name: Bytes,
+    readonly match: Match,
+  ) {}
+
+  /** A limit counts tokens: what a request will take has to be estimated. */
+  get countsTokens(): bool {
+    for (let i = 0; i < this.limits.length; i++) if (this.limits[i].unit != LimitUnit.Requests) return true;
+    return false;
+  }
+
+  /** Needs more of the body than the model. */
+  get needsChat(): bool {
+    for (let i = 0; i < this.key.length; i++) if (this.key[i].source == KeySource.Session) return true;
+    return this.match.needsChat || this.countsTokens;
+  }
+
+  /** What tokens of `model` count in `limit`. */
+  rates(limit: Limit, model: Bytes): TokenRates {
+    const prices = this.prices;
+    if (limit.unit != LimitUnit.Money || prices === null) return this.weights;
+    const found = prices.find(model);
+    return found === null ? prices.dearest : found;
+  }
+
+  /** False when a limit in money counts this model at the dearest price of the list, because the list does not have it. */
+  hasPrice(model: Bytes): bool {
+    const prices = this.prices;
+    return prices === null || prices.find(model) !== null;
+  }
+
+  /** What a call to `model` with these tokens takes from `limit`, in its unit. */
+  charge(limit: Limit, counts: TokenCounts, model: Bytes): i64 {
+    return charge(limit.unit, counts, this.rates(limit, model));
+  }
+
+  /** What a call of so many tokens will take at most. */
+  chargeAtMost(limit: Limit, prompt: i64, completion: i64, model: Bytes): i64 {
+    return chargeAtMost(limit.unit, prompt, completion, this.rates(limit, model));
+  }
+
+  /**
+   * What budgets of this rule have in common and no other's: its name, what its key is made of, and the windows of its limits. A budget is found by
+   * the hash of this and of the values; so a changed rule does not count on in meters that mean something else, and changed amounts do.
+   * Allocates: for the configuration.
+   */
+  identity(): Bytes {
+    const text = new ByteWriter();
+    text.bytes(this.name).byte(0);
+    for (let i = 0; i < this.key.length; i++) {
+      const part = this.key[i];
+      text.byte(<u8>part.source).decimal(part.text.len).byte(0).bytes(part.text);
+    }
+    text.byte(0xff);
+    for (let i = 0; i < this.limits.length; i++) {
+      const limit = this.limits[i];
+      text.byte(<u8>limit.unit).byte(<u8>limit.period).byte(limit.rolling ? 1 : 0).decimal(<u64>(<u32>limit.offsetSeconds)).byte(0);
+    }
+    return text.view().copy();
+  }
+}

@@ -1,0 +1,91 @@
+/** How many tokens a request will take, before it runs; and what it took, when its answer did not say. */
+import { AnswerSize } from "../lib/answer-size";
+import { JsonField, JsonKind } from "../lib/json-scanner";
+import { Api } from "../lib/llm-api";
+import { RequestField } from "../lib/request-field";
+import { TokenCounts } from "../lib/token-charge";
+import { TokenLearner } from "../lib/token-learner";
+import { Exchange, ModelPlace } from "../pipeline/exchange";
+import { upstreamTimeout } from "../pipeline/refusal";
+
+/** More tokens than this no model writes; a client that asks for more has not set a limit. */
+const MOST_COMPLETION: f64 = 1e9;
+
+@final
+export class TokenForecast {
+  /** What `estimate` found. `promptBytes` is what the estimate is built on. */
+  promptBytes: u32 = 0;
+  prompt: i64 = 0;
+  completion: i64 = 0;
+
+  private readonly learner: TokenLearner;
+  private readonly answers: AnswerSize = new AnswerSize();
+
+  constructor(readonly tokensPerByte: f64) {
+    this.learner = new TokenLearner(tokensPerByte);
+  }
+
+  /** Of a request whose body was read, while `exchange.chat` is there. */
+  estimate(exchange: Exchange): void {
+    this.promptBytes = promptBytes(exchange);
+    const model = exchange.model;
+    this.learner.estimate(model.ptr, model.len, this.promptBytes, declaredCompletion(exchange));
+    this.prompt = this.learner.prompt;
+    this.completion = this.learner.completion;
+  }
+
+  /**
+   * Fills `counts` with what a request took that was estimated at `prompt` tokens from `bytes`, and learns from it.
+   *
+   *   usage was reported                         that
+   *   never sent on, or Envoy did not reach      nothing
+   *   the upstream with it
+   *   a whole answer of status 400 or more       nothing: providers do not charge for errors
+   *   Envoy's own timeout                        the prompt: it was worked on
+   *   a whole answer without usage, or one       the prompt, and the bytes that came by what a token of such answers takes
+   *   that was broken off
+   */
+  settle(exchange: Exchange, counts: TokenCounts, prompt: i64, bytes: u32): void {
+    const usage = exchange.usage;
+    if (!exchange.routed) {
+      counts.set(0, 0, 0, 0, 0);
+    } else if (usage.seen) {
+      const model = exchange.model;
+      counts.set(usage.inputTotal, usage.cached, usage.cacheWrite, usage.outputTotal, usage.reasoning);
+      this.learner.learn(model.ptr, model.len, bytes, usage.inputTotal, usage.outputTotal);
+      this.answers.learn(exchange.api, exchange.streaming, exchange.answerBytes, usage.outputTotal);
+    } else if (exchange.ownAnswer !== null) {
+      counts.set(exchange.ownAnswer === upstreamTimeout ? prompt : 0, 0, 0, 0, 0);
+    } else if (exchange.endStatus >= 400) {
+      counts.set(0, 0, 0, 0, 0);
+    } else {
+      counts.set(prompt, 0, 0, this.answers.tokens(exchange.api, exchange.streaming, exchange.answerBytes), 0);
+    }
+  }
+}
+
+/** Text of messages, system prompt and tools. A form has files, whose size says nothing of tokens; of a body that was not read, all may be prompt. */
+function promptBytes(exchange: Exchange): u32 {
+  const chat = exchange.chat;
+  if (chat === null) return exchange.modelPlace == ModelPlace.Form ? 0 : exchange.bodySize;
+  return chat.promptBytes + rawBytes(chat.fields[RequestField.Tools]) + rawBytes(chat.fields[RequestField.Functions]);
+}
+
+function rawBytes(field: JsonField): u32 {
+  return field.kind == JsonKind.Absent ? 0 : field.end - field.start;
+}
+
+/** The largest output limit that the request names, for each of the answers that it wants; -1 for none. */
+function declaredCompletion(exchange: Exchange): i64 {
+  if (exchange.api == Api.Embeddings) return 0;
+  const chat = exchange.chat;
+  if (chat === null) return -1;
+  let most: f64 = -1;
+  for (let field = RequestField.MaxTokens; field <= RequestField.MaxOutputTokens; field++) {
+    const declared = chat.number(field);
+    if (declared > most) most = declared;
+  }
+  if (!(most >= 0 && most <= MOST_COMPLETION)) return -1;
+  const choices = chat.number(RequestField.Choices);
+  return <i64>ceil(most * (choices >= 1 && choices <= 1024 ? choices : 1));
+}

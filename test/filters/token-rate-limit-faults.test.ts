@@ -1,0 +1,170 @@
+import { describe, expect, it } from "vitest";
+import { ProxyWasmHost } from "../host/index.ts";
+
+/** What the filter says of a configuration that it refuses: where the fault is and what to write instead, all faults at once. */
+
+const host = await ProxyWasmHost.load("build/filters/token-rate-limit.wasm", { workers: 1 });
+
+function faultsOf(config: string | object): string[] {
+  host.logs.length = 0;
+  expect(() => host.plugin({ name: "token-rate-limit", rootId: "token-rate-limit", config })).toThrow();
+  return host.logs
+    .filter(({ level }) => level === "error")
+    .map(({ message }) => message.replace("token-rate-limit: ", ""));
+}
+
+const tokens = { unit: "tokens", amount: 1000, per: "minute" };
+const rule = (more: object) => ({ rules: [{ name: "r", limits: [tokens], ...more }] });
+const limit = (more: object) => rule({ limits: [{ ...tokens, ...more }] });
+const money = (more: object) => rule({ limits: [{ unit: "money", amount: 1, per: "day" }], ...more });
+const price = { model: "*", input: 1, output: 1 };
+
+const wrong: [name: string, config: string | object, complaint: RegExp][] = [
+  ["no JSON", "{", /^configuration: is not JSON: .* at byte 1/],
+  ["a list", [], /^configuration: must be an object/],
+  ["no rules", {}, /^rules: missing; list at least one rule/],
+  ["an unknown field", { ...rule({}), limit: 1 }, /^limit: unknown field; remove it/],
+  ["too few keys", { ...rule({}), maxKeys: 1 }, /^maxKeys: must be a whole number from 1024 to 1048576/],
+  ["a field of the traffic", { ...rule({}), maxBodyBytes: 0 }, /^maxBodyBytes: must be a whole number from 1/],
+  ["a tenant header", { ...rule({}), tenantHeader: "x-llm-a" }, /^tenantHeader: is removed from every request/],
+  ["a name that stands twice", { rules: [rule({}).rules[0], rule({}).rules[0]] }, /^rules\[1\]\.name: stands twice/],
+  ["a rule without a name", { rules: [{ limits: [tokens] }] }, /^rules\[0\]\.name: missing/],
+  ["a condition", rule({ match: { x: 1 } }), /^rules\[0\]\.match\.x: unknown field/],
+  ["no limits", { rules: [{ name: "r" }] }, /^rules\[0\]\.limits: missing/],
+  ["a word", rule({ missingKey: "x" }), /^rules\[0\]\.missingKey: must be one of shared, skip, reject/],
+  ["a part of nothing", rule({ key: [{}] }), /^rules\[0\]\.key\[0\]: must have one of header, apiKey, .* or constant/],
+  [
+    "two things in one part",
+    rule({ key: [{ apiKey: true, model: true }] }),
+    /^rules\[0\]\.key\[0\]: must have one of header/,
+  ],
+  ["a part that is not there", rule({ key: [{ model: false }] }), /^rules\[0\]\.key\[0\]\.model: must be true, or not/],
+  ["a tenant", rule({ key: [{ tenant: true }] }), /^rules\[0\]\.key\[0\]\.tenant: needs tenantHeader/],
+  [
+    "a header that is removed",
+    rule({ key: [{ header: "x-llm-a" }] }),
+    /^rules\[0\]\.key\[0\]\.header: is removed from every request/,
+  ],
+  [
+    "a payload's name",
+    rule({ key: [{ claim: "a", payloadKey: "" }] }),
+    /^rules\[0\]\.key\[0\]\.payloadKey: must be a string of 1 to 256 bytes/,
+  ],
+  [
+    "a payload of nothing",
+    rule({ key: [{ header: "a", payloadKey: "b" }] }),
+    /^rules\[0\]\.key\[0\]\.payloadKey: unknown field/,
+  ],
+  [
+    "a path",
+    rule({ key: [{ metadata: { namespace: "n", path: ["a", "\n"] } }] }),
+    /^rules\[0\]\.key\[0\]\.metadata\.path\[1\]: must not have control/,
+  ],
+  [
+    "metadata without a namespace",
+    rule({ key: [{ metadata: { path: ["a"] } }] }),
+    /^rules\[0\]\.key\[0\]\.metadata\.namespace: missing/,
+  ],
+  [
+    "no unit",
+    rule({ limits: [{ amount: 1, per: "day" }] }),
+    /^rules\[0\]\.limits\[0\]\.unit: missing; write one of tok/,
+  ],
+  ["a unit", limit({ unit: "x" }), /^rules\[0\]\.limits\[0\]\.unit: must be one of tokens, .*, requests, money/],
+  ["no period", rule({ limits: [{ unit: "tokens", amount: 1 }] }), /^rules\[0\]\.limits\[0\]\.per: missing; write one/],
+  ["no amount", rule({ limits: [{ unit: "tokens", per: "day" }] }), /^rules\[0\]\.limits\[0\]\.amount: missing/],
+  [
+    "half a token",
+    limit({ amount: 0.5 }),
+    /^rules\[0\]\.limits\[0\]\.amount: must be a whole number from 1 to 1000000000000$/,
+  ],
+  [
+    "a fraction of a weight",
+    limit({ unit: "weightedTokens", amount: 0.0001 }),
+    /amount: must be a number from 0\.001 to 1000000000000 with at most 3 decimals$/,
+  ],
+  [
+    "too little money",
+    money({ prices: [price], limits: [{ unit: "money", amount: 1e-10, per: "day" }] }),
+    /amount: must be a number from 0\.000000001 to 1000000 with at most 9 decimals$/,
+  ],
+  [
+    "a rolling month",
+    limit({ per: "month", rolling: true }),
+    /^rules\[0\]\.limits\[0\]\.rolling: must be false with per month/,
+  ],
+  [
+    "a time zone of hours",
+    limit({ per: "hour", timeZone: "Z" }),
+    /^rules\[0\]\.limits\[0\]\.timeZone: needs per day or month/,
+  ],
+  [
+    "a time zone that rolls",
+    limit({ per: "day", rolling: true, timeZone: "Z" }),
+    /timeZone: has no effect with rolling; remove one/,
+  ],
+  ["another time zone", limit({ per: "day", timeZone: "CET" }), /timeZone: must be Z, or an offset .* such as \+02:00/],
+  ["weights of nothing", rule({ weights: {} }), /^rules\[0\]\.weights: needs a limit of weightedTokens/],
+  [
+    "a weight",
+    rule({ limits: [{ ...tokens, unit: "weightedTokens" }], weights: { output: -1 } }),
+    /^rules\[0\]\.weights\.output: must be a number from 0 to 1000 with at most 3 decimals/,
+  ],
+  [
+    "weights of 0",
+    rule({
+      limits: [{ ...tokens, unit: "weightedTokens" }],
+      weights: { input: 0, cachedInput: 0, cacheWrite: 0, output: 0, reasoning: 0 },
+    }),
+    /^rules\[0\]\.weights: must have a weight above 0/,
+  ],
+  ["prices of nothing", rule({ prices: [price] }), /^rules\[0\]\.prices: needs a limit of money/],
+  ["money for nothing", money({}), /^rules\[0\]\.prices: missing; a limit of money needs them/],
+  ["a price twice", money({ prices: [price, price] }), /^rules\[0\]\.prices\[1\]\.model: stands twice/],
+  ["half a price", money({ prices: [{ model: "*", input: 1 }] }), /^rules\[0\]\.prices\[0\]\.output: missing/],
+  [
+    "a star inside",
+    money({ prices: [{ ...price, model: "a*b" }] }),
+    /prices\[0\]\.model: '\*' may stand only at the end/,
+  ],
+  [
+    "free models only",
+    money({ prices: [{ ...price, input: 0, output: 0 }] }),
+    /^rules\[0\]\.prices: must have a price abo/,
+  ],
+];
+
+describe("a configuration with one fault", () => {
+  it.each(wrong)("says what is wrong with %s", (_name, config, complaint) => {
+    const faults = faultsOf(config);
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toMatch(complaint);
+  });
+});
+
+it("tells all faults at once", () => {
+  const faults = faultsOf({
+    maxKeys: 0,
+    rules: [
+      { name: "", key: [{ header: "A" }, { cookie: 1 }], limits: [{ unit: "x", rolling: 1 }], weights: { a: 1 } },
+      { shadow: 1, match: { stream: 1 }, limits: [] },
+    ],
+  });
+  expect(faults.map((fault) => fault.slice(0, fault.indexOf(": ")))).toEqual(
+    expect.arrayContaining([
+      "maxKeys",
+      "rules[0].name",
+      "rules[0].key[0].header",
+      "rules[0].key[1].cookie",
+      "rules[0].limits[0].unit",
+      "rules[0].limits[0].per",
+      "rules[0].limits[0].amount",
+      "rules[0].limits[0].rolling",
+      "rules[0].weights.a",
+      "rules[1].name",
+      "rules[1].shadow",
+      "rules[1].match.stream",
+      "rules[1].limits",
+    ]),
+  );
+});
