@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Gets a fresh clone ready to run, with nothing but Node, Go and Python on the machine. Every step looks first and does nothing when it is done.
 //   node scripts/setup.mjs           what `npm start` needs: packages, build, func-e, the newest Envoy
-//   node scripts/setup.mjs --test    and what the tests need: their own modules, the oldest Envoy, the official Python client
+//   node scripts/setup.mjs --test    and what the tests need: their own modules, the oldest Envoy, the official Python client, redis-server
 //   node scripts/setup.mjs --all     and every Envoy of envoy/versions.json
 //   --retry                          try again what failed here before (remembered in .tools/failures.json for a day)
 import { installEnvoys } from "./setup/envoy.mjs";
@@ -11,6 +11,7 @@ import { withLock } from "./setup/lock.mjs";
 import { build, installPackages } from "./setup/node-packages.mjs";
 import { Trouble } from "./setup/progress.mjs";
 import { installPythonClients } from "./setup/python-clients.mjs";
+import { installRedis } from "./setup/redis.mjs";
 import { wantedVersions } from "./setup/versions.mjs";
 
 const known = ["--test", "--all", "--retry"];
@@ -29,6 +30,7 @@ const outcome = await withLock(() =>
     installPackages().then(() => build({ tests: test })),
     installFuncE().then(() => installEnvoys(wantedVersions({ all, test }))),
     test ? installPythonClients() : undefined,
+    test ? installRedis() : undefined,
   ]),
 );
 const failures = outcome.filter(({ status }) => status === "rejected").map(({ reason }) => reason);

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The command line: `tokenmesh serve` and `tokenmesh validate`. Standard output carries results only (the `ready` line, validation errors);
- * the log goes to standard error. Exit codes: 0 fine, 1 the configuration has errors, 2 the command itself failed.
+ * The command line: `tokenmesh serve`, `tokenmesh validate` and `tokenmesh ledger`. Standard output carries results only (the `ready` line,
+ * validation errors); the log goes to standard error. Exit codes: 0 fine, 1 the configuration has errors, 2 the command itself failed.
  */
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -10,6 +10,7 @@ import { formatError, parseConfig, readConfigFiles } from "./config/index.ts";
 import { startServer } from "./index.ts";
 import { jsonLogger, type LogLevel } from "./log.ts";
 import { defaultWasmDir, type WasmDelivery } from "./resources/index.ts";
+import { addLedgerCommands } from "./state/ledger/cli.ts";
 
 interface ServeOptions {
   readonly config: string;
@@ -92,6 +93,8 @@ program
   .description("check configuration files or folders; prints every error with file, line and column")
   .argument("<path...>")
   .action(validate);
+
+addLedgerCommands(program.command("ledger").description("token budgets behind Envoy's Rate Limit Service"));
 
 try {
   await program.parseAsync();

@@ -24,6 +24,20 @@ const table: readonly (readonly [folder: string, mayImport: readonly string[]])[
   ["xds-server/log.ts", []],
   ["xds-server/config", ["xds-server/errors.ts", "xds-server/log.ts", "npm:yaml", "npm:chokidar"]],
   ["xds-server/resources", ["xds-server/config", "xds-server/cache", "xds-server/errors.ts", "protos"]],
+  [
+    "xds-server/state/ledger",
+    [
+      "xds-server/config",
+      "xds-server/errors.ts",
+      "xds-server/log.ts",
+      "xds-server/server/ads-server.ts",
+      "npm:@grpc/grpc-js",
+      "npm:commander",
+      "npm:ioredis",
+      "npm:prom-client",
+      "npm:protobufjs",
+    ],
+  ],
   ["xds-server/cache", ["protos"]],
   ["xds-server/stream", ["xds-server/cache", "protos"]],
   [
