@@ -133,7 +133,12 @@ describe("answers", () => {
       '{"usages":{"prompt_tokens":1},"usageMetadat":{"prompt_tokens":1},"usageMetadatas":{"prompt_tokens":1},"usage metadata":{"prompt_tokens":1},"usage\\"":{"prompt_tokens":1}}',
       {},
     ],
-    ["a wrong key right before it", "chat", '{"usage_met"usage":{"prompt_tokens":1}}', { input: 1, inputTotal: 1 }],
+    [
+      "a wrong key right before it",
+      "chat",
+      '{"usage_met":{},"usage":{"prompt_tokens":1}}',
+      { input: 1, inputTotal: 1 },
+    ],
     [
       "strings in it",
       "chat",
@@ -264,6 +269,99 @@ it("agrees with JSON.parse on any chunks that hold usage objects", () => {
     }),
     { numRuns: 1000 },
   );
+});
+
+describe("objects that a model or a client wrote", () => {
+  const written =
+    '{"usage":{"input_tokens":0,"output_tokens":0,"prompt_tokens":0,"cached_tokens":777,"reasoning_tokens":5}}';
+  const rows: [name: string, api: Api, before: string, own: string, behind: string, expected: Partial<Usage>][] = [
+    [
+      "Anthropic, input of a tool",
+      "anthropic",
+      `"content":[{"type":"tool_use","input":${written}}]`,
+      '"usage":{"input_tokens":58,"output_tokens":11}',
+      `"more":[{"input":${written}}]`,
+      { input: 58, output: 11, inputTotal: 58, outputTotal: 11 },
+    ],
+    [
+      "Gemini, arguments of a function",
+      "gemini",
+      `"candidates":[{"content":{"parts":[{"functionCall":{"args":${written.replaceAll("usage", "usageMetadata")}}}]}}]`,
+      '"usageMetadata":{"promptTokenCount":58,"candidatesTokenCount":11}',
+      `"more":[{"content":{"args":${written}}}]`,
+      { input: 58, output: 11, inputTotal: 58, outputTotal: 11 },
+    ],
+    [
+      "responses, schema of a tool",
+      "responses",
+      `"tools":[{"parameters":{"properties":${written}}}]`,
+      '"usage":{"input_tokens":58,"output_tokens":11}',
+      `"text":{"format":{"schema":${written}}}`,
+      { input: 58, output: 11, inputTotal: 58, outputTotal: 11 },
+    ],
+  ];
+  it.each(rows)("%s", (_, api, before, own, behind, expected) => {
+    const padding = `"text":"${'x\\"{'.repeat(40)}"`;
+    for (const members of [
+      [before, padding, own],
+      [own, padding, behind],
+      [before, own, padding, behind],
+    ]) {
+      for (const wrap of ["", "response", "message"]) {
+        const object = wrap === "" ? `{${members.join()}}` : `{"${wrap}":{${members.join()}}}`;
+        for (const text of [object, `[${object}]`, `event: x\r\ndata: ${object}\r\n\r\n`]) {
+          expect([text, readEverySplit(api, text)]).toEqual([text, { ...none, ...expected }]);
+        }
+      }
+    }
+  });
+
+  it("a line that is no JSON confuses nothing behind a blank line", () => {
+    const event = 'data: {"usage":{"prompt_tokens":7}}';
+    for (const garbage of [': "', ": {{{ [", ': \\"', "event: }}}}", 'data: {"choices":[{"delta":{"content":"cut']) {
+      for (const end of ["\n", "\r\n", "\r"]) {
+        const text = [garbage, "", `: ${"-".repeat(200)}`, event, "", ""].join(end);
+        expect([text, readEverySplit("chat", text)]).toEqual([text, { ...none, input: 7, inputTotal: 7 }]);
+      }
+    }
+  });
+
+  it("are told from the API's own by depth, in any document", () => {
+    const text = fc.array(fc.constantFrom('"', "\\", "{", "}", "usage", "u", "[", "é", "x".repeat(30), ":"), {
+      maxLength: 12,
+    });
+    const { value } = fc.letrec((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 5, depthSize: "large" },
+        text.map((parts) => parts.join("")),
+        fc.integer({ min: -9, max: 9 }),
+        fc.constantFrom(null, true),
+        fc.record({ prompt_tokens: fc.nat(1_000) }),
+        fc.array(tie("value"), { maxLength: 3 }),
+        fc.dictionary(fc.constantFrom("usage", "u", "usages", "message", "\\", '"u'), tie("value"), { maxKeys: 4 }),
+      ),
+    }));
+    /** The last count in document order of what the first two levels of objects call usage. */
+    const expected = (node: unknown, depth: number, found: { input: number }): number => {
+      if (Array.isArray(node)) for (const element of node) expected(element, depth, found);
+      else if (typeof node === "object" && node !== null) {
+        for (const [key, member] of Object.entries(node)) {
+          const object = typeof member === "object" && member !== null && !Array.isArray(member);
+          if (key !== "usage" || !object || depth >= 2) expected(member, depth + 1, found);
+          else if (typeof (member as { prompt_tokens?: unknown }).prompt_tokens === "number")
+            found.input = (member as { prompt_tokens: number }).prompt_tokens;
+        }
+      }
+      return found.input;
+    };
+    fc.assert(
+      fc.property(value, fc.constantFrom(0, 1), (document, indent) => {
+        const json = JSON.stringify(document, null, indent);
+        expect([json, readEverySplit("chat", json).input]).toEqual([json, expected(document, 0, { input: -1 })]);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
 });
 
 it("takes any bytes", () => {

@@ -1,10 +1,8 @@
 /**
  * Reads token usage out of an answer while it streams by: JSON or SSE, of the OpenAI, Anthropic, Gemini and compatible APIs.
  *
- * Looks for the bytes `"usage"`, `"usageMetadata"` or `"usage_metadata"` followed by `:` and an object, at any depth and any chunk border, and collects the counts in it.
- * That is exact, not a guess: inside a JSON string a quote is escaped, so an answer that talks about "usage" reads `\"usage\"` on the wire and cannot match, and
- * only a key is followed by a colon. Parsing every SSE event as a document would cost several times as much for the same numbers. (An object that a model wrote, the
- * input of a tool in an Anthropic or Gemini answer, can have such a key, too; the API's own object comes behind it.)
+ * Looks for the member `usage`, `usageMetadata` or `usage_metadata` of the outermost object or of one in it (usage-search.ts), cut anywhere, and collects the counts in it.
+ * Deeper ones are not the API's: a model may have written them. Parsing every SSE event as a document would cost several times as much for the same numbers.
  *
  * Each count keeps its last value and is never added up. That merges Anthropic's `message_start` (input) and `message_delta` (output), and takes the last of the APIs that
  * repeat a running total in every chunk. O(bytes), no allocation, never throws.
@@ -72,7 +70,7 @@ export class UsageReader {
     this.toolInput = -1;
     this.total = -1;
     this.state = State.Searching;
-    this.search.restart(0);
+    this.search.reset();
     this.skipped = 0;
   }
 
@@ -211,13 +209,19 @@ export class UsageReader {
     else if (byte == 0x22 || byte == 0x7b || byte == 0x5b || byte == 0x5d) this.abandon(byte);
   }
 
+  /** No usage object, after all: `byte` is the first that does not fit. */
   private abandon(byte: u8): void {
     this.state = State.Searching;
-    this.search.restart(byte);
+    this.search.resume(this.depth, byte);
   }
 
   private close(): void {
-    this.state = --this.depth == 0 ? State.Searching : State.Behind;
+    if (--this.depth > 0) {
+      this.state = State.Behind;
+      return;
+    }
+    this.state = State.Searching;
+    this.search.resume(0, 0);
   }
 
   private store(): void {
