@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { piecesOf, statusOf } from "../fixtures/transcripts/recording.ts";
 import { splits } from "../host/index.ts";
 import { type Transcript, transcripts } from "../lib/transcripts.ts";
 import { chat, lengthOf, RouterHost, refusalOf, sent } from "./router-driver.ts";
@@ -46,11 +47,11 @@ describe.each(transcripts)("$name", (transcript) => {
   it("is routed by its model in any pieces, and its answer comes back as it is", async () => {
     for (const config of [plain, reading]) {
       const gateway = await RouterHost.start(config);
-      const answers = [...splits(answerBody, { everyCut: false })];
+      const answers = [{ chunks: piecesOf(transcript) }, ...splits(answerBody, { everyCut: false })];
       for (const [i, { name, chunks }] of [...splits(requestBody, { everyCut: false })].entries()) {
         const answer = answers[i % answers.length]?.chunks ?? [];
         const stream = gateway.router.exchange({ headers: headersOf(transcript, requestBody), body: chunks }, () => ({
-          headers: { ":status": "200", "content-type": answerType },
+          headers: { ":status": String(statusOf(transcript)), "content-type": answerType },
           body: answer,
         }));
         expect([name, sent(stream).route, sent(stream).model]).toEqual([name, "any", latin1(request.model)]);
@@ -199,7 +200,7 @@ describe.each(transcripts)("$name, changed", (transcript) => {
         const answer = mutated(transcript.answerBody, list);
         const request = { headers: headersOf(transcript, transcript.requestBody), body: transcript.requestBody };
         const stream = gateway.router.exchange(request, () => ({
-          headers: { ":status": "200" },
+          headers: { ":status": String(statusOf(transcript)) },
           body: pieces(answer, cut),
         }));
         expect([stream.ended, gateway.trapped]).toEqual([true, false]);
