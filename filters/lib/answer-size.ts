@@ -33,9 +33,9 @@ export class AnswerSize {
     unchecked((this.ratios[at] = ratio + (sample - ratio) * SHARE));
   }
 
-  /** Tokens in `bytes` of an answer, rounded up; at least 0. */
+  /** Whole tokens in `bytes` of an answer; at least 0. */
   tokens(api: Api, stream: bool, bytes: i64): i64 {
-    return bytes <= 0 ? 0 : <i64>ceil(<f64>bytes / unchecked(this.ratios[index(api, stream)]));
+    return bytes <= 0 ? 0 : <i64>(<f64>bytes / unchecked(this.ratios[index(api, stream)]));
   }
 }
 

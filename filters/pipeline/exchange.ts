@@ -79,6 +79,10 @@ export class Exchange {
   readonly usage: UsageReader = new UsageReader();
   /** Bytes of the answer's body that have come. */
   answerBytes: i64 = 0;
+  /** Of them, those that have come behind the piece in which `usage` last reported more of the answer: all, while it has reported none. */
+  uncountedBytes: i64 = 0;
+  /** The answer has come to its end. */
+  answered: bool = false;
   /** Status of an answer that came to its end without reporting usage, where a stage asked for it; 0 otherwise, so also when it was broken off. */
   endStatus: i32 = 0;
   /** What Envoy itself answered in the upstream's place. */
@@ -116,6 +120,8 @@ export class Exchange {
     this.rule.clear();
     this.servedModel.clear();
     this.answerBytes = 0;
+    this.uncountedBytes = 0;
+    this.answered = false;
     this.endStatus = 0;
     this.ownAnswer = null;
     this.startedAt = 0;

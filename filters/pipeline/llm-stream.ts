@@ -201,7 +201,7 @@ export class LlmStream extends HttpContext {
       this.stopWaiting();
     }
     if (this.phase != Phase.Routed) return FilterDataStatus.Continue;
-    exchange.answerBytes += size;
+    const counted = exchange.usage.outputTotal;
     for (let at = 0; at < size; at += WINDOW) {
       const mark = scratch.mark();
       if (buffer.get(BufferType.HttpResponseBody, at, WINDOW, chunk) != Status.Ok) break;
@@ -209,6 +209,8 @@ export class LlmStream extends HttpContext {
       exchange.usage.feed(chunk.ptr, chunk.len);
       scratch.rewind(mark);
     }
+    exchange.answerBytes += size;
+    exchange.uncountedBytes = exchange.usage.outputTotal > max(counted, 0) ? 0 : exchange.uncountedBytes + size;
     if (endOfStream) this.answerEnds();
     return FilterDataStatus.Continue;
   }
@@ -221,6 +223,7 @@ export class LlmStream extends HttpContext {
 
   private answerEnds(): void {
     const exchange = this.exchange;
+    exchange.answered = true;
     // Envoy shows headers only while they pass.
     if (this.root.needsStatus && !exchange.usage.seen) exchange.endStatus = <i32>property.integer(RESPONSE_CODE, 0);
     this.root.note(exchange);

@@ -1,5 +1,6 @@
 /** How many tokens a request will take, before it runs; and what it took, when its answer did not say. */
 import { AnswerSize } from "../lib/answer-size";
+import { addSaturating } from "../lib/fixed-point";
 import { JsonField, JsonKind } from "../lib/json-scanner";
 import { Api } from "../lib/llm-api";
 import { RequestField } from "../lib/request-field";
@@ -37,19 +38,21 @@ export class TokenForecast {
   /**
    * Fills `counts` with what a request took that was estimated at `prompt` tokens from `bytes`, and learns from it.
    *
-   *   usage was reported                         that
+   *   usage was reported, and not as 0 and 0,    that
+   *   and the answer is whole
    *   never sent on, or Envoy did not reach      nothing
    *   the upstream with it
    *   a whole answer of status 400 or more       nothing: providers do not charge for errors
    *   Envoy's own timeout                        the prompt: it was worked on
-   *   a whole answer without usage, or one       the prompt, and the bytes that came by what a token of such answers takes
-   *   that was broken off
+   *   a whole answer without usage, or one       the prompt, or what was reported of it; and what was reported of the answer, and the bytes that
+   *   that was broken off                        came behind that by what a token of such answers takes
    */
   settle(exchange: Exchange, counts: TokenCounts, prompt: i64, bytes: u32): void {
     const usage = exchange.usage;
     if (!exchange.routed) {
       counts.set(0, 0, 0, 0, 0);
-    } else if (usage.seen) {
+    } else if (exchange.answered && (usage.inputTotal > 0 || usage.outputTotal > 0)) {
+      // Some gateways report 0 and 0 when they do not know.
       const model = exchange.model;
       counts.set(usage.inputTotal, usage.cached, usage.cacheWrite, usage.outputTotal, usage.reasoning);
       this.learner.learn(model.ptr, model.len, bytes, usage.inputTotal, usage.outputTotal);
@@ -59,7 +62,10 @@ export class TokenForecast {
     } else if (exchange.endStatus >= 400) {
       counts.set(0, 0, 0, 0, 0);
     } else {
-      counts.set(prompt, 0, 0, this.answers.tokens(exchange.api, exchange.streaming, exchange.answerBytes), 0);
+      // The first events of Anthropic's streams report the prompt and next to nothing of the answer.
+      const more = this.answers.tokens(exchange.api, exchange.streaming, exchange.uncountedBytes);
+      const input = usage.inputTotal > 0 ? usage.inputTotal : prompt;
+      counts.set(input, usage.cached, usage.cacheWrite, addSaturating(max(usage.outputTotal, 0), more), usage.reasoning);
     }
   }
 }

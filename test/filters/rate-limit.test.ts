@@ -160,13 +160,60 @@ describe("at its end a request pays", () => {
       },
       call(500, { stream: true }),
     );
-    expect(used).toBe(PROMPT + Math.ceil((20 * event.length) / 200));
+    expect(used).toBe(PROMPT + Math.floor((20 * event.length) / 200));
+  });
+
+  const anthropic: [string, string][] = [...team("a"), [":path", "/v1/messages"]];
+  const begun = (input: number) =>
+    `data: {"type":"message_start","message":{"usage":{"input_tokens":${input},"output_tokens":1}}}\n\n`;
+  const delta = `data: {"type":"content_block_delta","delta":{"text":"${"w".repeat(150)}"}}\n\n`;
+
+  it.each([
+    ["the prompt that it has reported", 78, 78],
+    ["the estimate, where a gateway reports 0", 0, PROMPT],
+  ])("%s and what came behind it, when the client goes away before the end", async (_, input, prompt) => {
+    const used = await paid(
+      (_gateway, stream) => {
+        stream.responseHeaders(headers).responseBody(begun(input), {});
+        for (let i = 0; i < 10; i++) stream.responseBody(delta, {});
+        stream.end();
+      },
+      call(500, { stream: true }),
+      anthropic,
+    );
+    expect(used).toBe(prompt + 1 + Math.floor((10 * delta.length) / 200));
+  });
+
+  it("what was reported, when the client goes away right behind it", async () => {
+    const used = await paid(
+      (_, stream) => {
+        stream.responseHeaders(headers);
+        for (let i = 0; i < 20; i++) stream.responseBody(event, {});
+        stream.responseBody('data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":21}}\n\n', {});
+        stream.responseBody("data: [DONE]\n\n", {}).end();
+      },
+      call(500, { stream: true }),
+    );
+    expect(used).toBe(30);
+  });
+
+  it("the estimate for a whole answer that reports 0 and 0", async () => {
+    const used = await paid(
+      (_, stream) => {
+        stream.responseHeaders(headers);
+        for (let i = 0; i < 20; i++)
+          stream.responseBody(event.replace('"id"', '"usage":{"prompt_tokens":0,"completion_tokens":0},"id"'), {});
+        stream.responseBody("", { endOfStream: true });
+      },
+      call(500, { stream: true }),
+    );
+    expect(used).toBeGreaterThan(PROMPT + 20);
   });
 
   it("its prompt, when the client goes away before the answer, or a stream ends without usage", async () => {
     expect(await paid((_, stream) => void stream.end())).toBe(PROMPT);
     const silent = (gateway: LimitHost, stream: Stream) => void gateway.answerWith(stream, "{}");
-    expect(await paid(silent)).toBe(PROMPT + 1);
+    expect(await paid(silent)).toBe(PROMPT);
   });
 
   it.each(["400", "429", "500", "529"])("nothing for an error of the upstream: %s", async (status) => {
@@ -379,12 +426,12 @@ describe("the filter", () => {
     const gateway = await LimitHost.start(one(limit(1_000)), { workers: 2 });
     gateway.answer(gateway.ask(call(90), team("a"), 0), { input: 0, output: 300 });
     const other = gateway.ask(call(90), team("a"), 1);
-    expect(told(gateway.answer(other, { input: 0, output: 0 }))["remaining-tokens"]).toBe("600");
+    expect(told(gateway.answer(other, { input: 1, output: 0 }))["remaining-tokens"]).toBe("600");
     expect(gateway.plugin.update(one(limit(500))).accepted).toBe(true);
     const next = gateway.ask(call(90), team("a"), 1);
     expect(told(gateway.answer(next, { input: 0, output: 0 }))).toMatchObject({
       "limit-tokens": "500",
-      "remaining-tokens": "100",
+      "remaining-tokens": "99",
     });
   });
 
