@@ -15,10 +15,13 @@ import { ERRORS, type ErrorCode } from "./errors.ts";
 import type { Logger } from "./log.ts";
 import {
   buildResources,
-  LLM_ROUTER,
+  codeOf,
+  FILTER_CODES,
+  type FilterCode,
+  llmFilters,
   loadWasmModule,
   type WasmDelivery,
-  type WasmModules,
+  type WasmModule,
   wasmPath,
   wasmStamp,
 } from "./resources/index.ts";
@@ -59,12 +62,12 @@ export class Publisher {
     return this.#loadedAt;
   }
 
-  /** Loads the folder if anything in it, or the filter, changed since the last call. Never throws. */
+  /** Loads the folder if anything in it, or a filter, changed since the last call. Never throws. */
   load(): LoadOutcome {
     const { configDir, wasmDir, log, metrics } = this.#options;
     const { files, errors } = readConfigFiles([configDir]);
-    const stamp = wasmStamp(wasmPath(wasmDir, LLM_ROUTER));
-    const fingerprint = contentHash(JSON.stringify([stamp, errors, files]));
+    const stamps = FILTER_CODES.map((code) => wasmStamp(wasmPath(wasmDir, code)));
+    const fingerprint = contentHash(JSON.stringify([stamps, errors, files]));
     if (fingerprint === this.#fingerprint) return "unchanged";
     this.#fingerprint = fingerprint;
 
@@ -93,8 +96,8 @@ export class Publisher {
       return [generalError("TM_CONFIG_EMPTY", configDir, "there is no document in this folder")];
     }
     try {
-      const modules = this.#modules(model);
-      if (!("llmRouter" in modules)) return [modules];
+      const { modules, missing } = this.#modules(model);
+      if (missing.length > 0) return missing;
       const snapshot = createSnapshot(buildResources(model, modules), cache.get(GROUP));
       const changed = cache.set(GROUP, snapshot);
       this.#loadedAt = now();
@@ -115,14 +118,19 @@ export class Publisher {
     }
   }
 
-  #modules(model: Model): WasmModules | ConfigError {
-    if (model.llmRouters.length === 0) return { llmRouter: undefined };
-    const path = wasmPath(this.#options.wasmDir, LLM_ROUTER);
-    try {
-      return { llmRouter: loadWasmModule(path, this.#options.wasm) };
-    } catch (error) {
-      return generalError("TM_FILTER_MISSING", path, error instanceof Error ? error.message : String(error));
+  /** The modules of the filters that the model needs, and an error for each that cannot be read. */
+  #modules(model: Model): { modules: Partial<Record<FilterCode, WasmModule>>; missing: readonly ConfigError[] } {
+    const modules: Partial<Record<FilterCode, WasmModule>> = {};
+    const missing: ConfigError[] = [];
+    for (const code of new Set(llmFilters(model).map(codeOf))) {
+      const path = wasmPath(this.#options.wasmDir, code);
+      try {
+        modules[code] = loadWasmModule(path, this.#options.wasm);
+      } catch (error) {
+        missing.push(generalError("TM_FILTER_MISSING", path, error instanceof Error ? error.message : String(error)));
+      }
     }
+    return { modules, missing };
   }
 }
 

@@ -53,6 +53,33 @@ describe("a credential", () => {
     expect(shown).not.toMatch(/zq-|cherry|apple/);
   });
 
+  it("is hidden in the configuration of a router with budgets too", async () => {
+    const gateway = { port: { number: 0, name: "http", protocol: "HTTP" }, hosts: ["*"] };
+    const limit = [{ name: "all", limits: [{ unit: "tokens", amount: 1, per: "day" }] }];
+    const documents = [
+      {
+        apiVersion: "networking.istio.io/v1",
+        kind: "Gateway",
+        metadata: { name: "edge" },
+        spec: { servers: [gateway] },
+      },
+      {
+        apiVersion: "tokenmesh.io/v1alpha1",
+        kind: "TokenRateLimit",
+        metadata: { name: "all" },
+        spec: { rules: limit },
+      },
+    ];
+    for (const [index, each] of documents.entries()) writeFileSync(join(dir, `${index}.json`), JSON.stringify(each));
+    writeFileSync(join(dir, "llm-gateway.wasm"), new Uint8Array([0, 0x61, 0x73, 0x6d]));
+    server.reload();
+    expect(server.configErrors()).toEqual([]);
+    const shown = await everythingShown();
+    expect(shown).toContain("llm-gateway");
+    expect(shown).toContain("(hidden)");
+    expect(shown).not.toMatch(/zq-|cherry|apple/);
+  });
+
   it.each([
     ["has a space", router({ value: `${SECRET} ` })],
     ["stands under env", router({ env: SECRET })],

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { limitSamples } from "./limits.ts";
 import { type Sample, statusBetween, statusLine } from "./status.ts";
 
 const sample = (at: number, requests: number, tokens: number): Sample => ({
@@ -6,6 +7,7 @@ const sample = (at: number, requests: number, tokens: number): Sample => ({
   requests,
   clientErrors: 3,
   serverErrors: 1,
+  limits: [],
   replicas: [
     { name: "a", inFlight: 2, served: 10, tokens },
     { name: "b", inFlight: 0, served: 5, tokens: 100 },
@@ -26,6 +28,30 @@ test("what is not settled is said", () => {
   const xds = { accepted: 6, rejected: 1, unsettled: ["LDS nacked"], configErrors: 2 };
   const line = statusLine(statusBetween(sample(0, 0, 0), { ...sample(1000, 0, 0), xds }));
   expect(line).toContain("xds LDS nacked, 6 ack 1 nack, 2 config errors");
+});
+
+test("the limiter's rules come from Envoy's counters, and are shown by name", () => {
+  const stats = new Map([
+    ["wasmcustom.tokenmesh_rate_limit_rules", 2],
+    ["wasmcustom.tokenmesh_rate_limit_requests;rule=per-key;outcome=admitted", 7],
+    ["wasmcustom.tokenmesh_rate_limit_requests;rule=per-key;outcome=refused", 2],
+    ["wasmcustom.tokenmesh_rate_limit_requests;rule=per-key;outcome=shadow_refused", 9],
+    ["wasmcustom.tokenmesh_rate_limit_requests;rule=per-key;outcome=key_missing", 9],
+    ["wasmcustom.tokenmesh_rate_limit_tokens;rule=per-key;kind=reserved", 9],
+    ["wasmcustom.tokenmesh_rate_limit_tokens;rule=per-key;kind=used", 640],
+    ["wasmcustom.tokenmesh_rate_limit_requests;rule=all;outcome=admitted", 8],
+    ["http.default_llm_http.downstream_rq_completed", 9],
+  ]);
+  const limits = limitSamples(stats);
+  expect(limits).toEqual([
+    { rule: "all", admitted: 8, refused: 0, tokens: 0 },
+    { rule: "per-key", admitted: 7, refused: 2, tokens: 640 },
+  ]);
+  const status = statusBetween({ ...sample(0, 0, 0), limits: limits.slice(1) }, { ...sample(1000, 0, 0), limits });
+  expect(status.limits).toEqual(limits);
+  expect(statusLine(status)).toContain(
+    " nack | admitted/refused all 8/0 0 tok per-key 7/2 640 tok | in flight/served a ",
+  );
 });
 
 test("two samples at the same instant give finite rates", () => {

@@ -1,4 +1,5 @@
 /** The live status of a stack: two samples become rates, rates become one line for people or one JSON object for programs. Pure. */
+import type { LimitSample } from "./limits.ts";
 
 export interface ReplicaSample {
   readonly name: string;
@@ -26,6 +27,8 @@ export interface Sample {
   readonly requests: number;
   readonly clientErrors: number;
   readonly serverErrors: number;
+  /** By rule of the rate limiter; a request counts at every rule that matches it. */
+  readonly limits: readonly LimitSample[];
   readonly replicas: readonly ReplicaSample[];
   readonly envoyRssBytes: number;
   readonly xds: XdsSample;
@@ -36,12 +39,13 @@ export interface Status {
   readonly clientErrors: number;
   readonly serverErrors: number;
   readonly tokensPerSecond: number;
+  readonly limits: readonly LimitSample[];
   readonly replicas: readonly Pick<ReplicaSample, "name" | "inFlight" | "served">[];
   readonly envoyRssBytes: number;
   readonly xds: XdsSample;
 }
 
-/** Rates between two samples; error and xDS counts are totals. */
+/** Rates between two samples; counts of errors, limits and xDS are totals. */
 export function statusBetween(before: Sample, after: Sample): Status {
   const seconds = Math.max(0.001, (after.at - before.at) / 1000);
   const tokens = (sample: Sample): number => sample.replicas.reduce((sum, replica) => sum + replica.tokens, 0);
@@ -50,6 +54,7 @@ export function statusBetween(before: Sample, after: Sample): Status {
     clientErrors: after.clientErrors,
     serverErrors: after.serverErrors,
     tokensPerSecond: round((tokens(after) - tokens(before)) / seconds),
+    limits: after.limits,
     replicas: after.replicas.map(({ name, inFlight, served }) => ({ name, inFlight, served })),
     envoyRssBytes: after.envoyRssBytes,
     xds: after.xds,
@@ -65,6 +70,7 @@ export function statusLine(status: Status, width = Number.POSITIVE_INFINITY): st
     `${status.tokensPerSecond} tok/s`,
     `envoy ${Math.round(status.envoyRssBytes / 1048576)} MB`,
     xdsText(status.xds),
+    ...limitsText(status.limits),
     `in flight/served ${replicas}`,
   ].join(" | ");
   return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1))}…`;
@@ -74,6 +80,12 @@ function xdsText({ accepted, rejected, unsettled, configErrors }: XdsSample): st
   const state = unsettled.length === 0 ? "synced" : unsettled.join(", ");
   const files = configErrors === 0 ? "" : `, ${configErrors} config errors`;
   return `xds ${state}, ${accepted} ack ${rejected} nack${files}`;
+}
+
+function limitsText(limits: readonly LimitSample[]): readonly string[] {
+  if (limits.length === 0) return [];
+  const rules = limits.map(({ rule, admitted, refused, tokens }) => `${rule} ${admitted}/${refused} ${tokens} tok`);
+  return [`admitted/refused ${rules.join(" ")}`];
 }
 
 function round(value: number): number {

@@ -14,7 +14,7 @@ test("a placeholder without a value is an error, not an empty text", () => {
   expect(fillTemplate(`port: \${A}\${A}`, { A: 7 })).toBe("port: 77");
 });
 
-test("the stack's templates become YAML without placeholders, of the five kinds", async () => {
+test("the stack's templates become YAML without placeholders, of the six kinds", async () => {
   const folder = await mkdtemp(join(tmpdir(), "tokenmesh-templates-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   await writeConfig(templates, folder, values);
@@ -27,5 +27,12 @@ test("the stack's templates become YAML without placeholders, of the five kinds"
       kinds.add((document.toJS() as { kind: string }).kind);
     }
   }
-  expect([...kinds].sort()).toEqual(["DestinationRule", "Gateway", "LLMRouter", "ServiceEntry", "VirtualService"]);
+  expect([...kinds].sort()).toEqual([
+    "DestinationRule",
+    "Gateway",
+    "LLMRouter",
+    "ServiceEntry",
+    "TokenRateLimit",
+    "VirtualService",
+  ]);
 });

@@ -104,10 +104,23 @@ test("npm start: ready line, printed curl, live status; Ctrl-C ends it with code
     expect([model, answer.status]).toEqual([model, 200]);
   }
   expect((await fetch(`${ready.api}/ready`)).status).toBe(200);
-  // Served requests show up in a status line: one from the start, the curl, and one per model.
-  const line =
-    /^[\d.]+ req\/s \| 0 4xx 0 5xx \| [\d.]+ tok\/s \| envoy \d+ MB \| xds synced, \d+ ack 0 nack \| .* gpt-a \d+\/\d+ /m;
-  await waitFor(() => line.test(stack.stdout()), { what: "a status line" });
+  const answer = await fetch(`${ready.proxy}/v1/chat/completions`, {
+    method: "POST",
+    headers: { authorization: "Bearer a-client" },
+    body: JSON.stringify({ model: ready.models[0], messages: [{ role: "user", content: "hi" }] }),
+  });
+  const { usage } = (await answer.json()) as { usage: { total_tokens: number } };
+  expect(answer.headers.get("x-ratelimit-limit-tokens")).toBe("1000000");
+  // Served requests show up in a status line: one from the start, the curl, and one per model; the limiter tells the client with a key apart.
+  const unnamed = 2 + ready.models.length;
+  const line = new RegExp(
+    `^[\\d.]+ req/s \\| 0 4xx 0 5xx \\| [\\d.]+ tok/s \\| envoy \\d+ MB \\| xds synced, \\d+ ack 0 nack \\| ` +
+      `admitted/refused per-address ${unnamed}/0 [1-9]\\d* tok per-key 1/0 ${usage.total_tokens} tok \\| .* gpt-a \\d+/\\d+ `,
+    "m",
+  );
+  await waitFor(() => line.test(stack.stdout()), { what: "a status line" }).catch((cause: unknown) => {
+    throw new Error(stack.stdout(), { cause });
+  });
 
   const signalled = performance.now();
   signalGroup(stack.child, "SIGINT");
@@ -141,6 +154,10 @@ test("--json --port: status as objects, the chosen port, SIGTERM", async () => {
     tokensPerSecond: expect.any(Number),
     clientErrors: 0,
     serverErrors: 0,
+    limits: [
+      { rule: "per-address", refused: 0 },
+      { rule: "per-key", admitted: 0, refused: 0, tokens: 0 },
+    ],
     replicas: ["gpt-a", "gpt-b", "claude-a", "claude-b"].map((name) => ({
       name,
       inFlight: 0,

@@ -6,13 +6,22 @@ import { gatewaySpec } from "./kinds/gateway.ts";
 import { llmRouterSpec } from "./kinds/llm-router.ts";
 import { metadata } from "./kinds/metadata.ts";
 import { serviceEntrySpec } from "./kinds/service-entry.ts";
+import { tokenRateLimitSpec } from "./kinds/token-rate-limit.ts";
 import { virtualServiceSpec } from "./kinds/virtual-service.ts";
-import type { DestinationRule, Gateway, LlmRouter, Metadata, ServiceEntry, VirtualService } from "./model.ts";
+import type {
+  DestinationRule,
+  Gateway,
+  LlmRouter,
+  Metadata,
+  ServiceEntry,
+  TokenRateLimit,
+  VirtualService,
+} from "./model.ts";
 import { extended, object, type Reader, required } from "./reader.ts";
 import { text } from "./scalars.ts";
 import { closest } from "./spelling.ts";
 
-export type Kind = "Gateway" | "ServiceEntry" | "VirtualService" | "DestinationRule" | "LLMRouter";
+export type Kind = "Gateway" | "ServiceEntry" | "VirtualService" | "DestinationRule" | "LLMRouter" | "TokenRateLimit";
 
 /** A model while files are read. `damaged` holds the kinds of which a document could not be read: references to them cannot be judged. */
 export interface ModelParts {
@@ -21,6 +30,7 @@ export interface ModelParts {
   readonly virtualServices: VirtualService[];
   readonly destinationRules: DestinationRule[];
   readonly llmRouters: LlmRouter[];
+  readonly tokenRateLimits: TokenRateLimit[];
   readonly damaged: Set<Kind>;
 }
 
@@ -76,6 +86,9 @@ const KINDS: Readonly<Record<Kind, KindEntry>> = {
   ),
   LLMRouter: kindEntry(TOKENMESH, llmRouterSpec, (parts, meta, spec) =>
     parts.llmRouters.push({ metadata: meta, gateways: gatewayNames(meta), spec }),
+  ),
+  TokenRateLimit: kindEntry(TOKENMESH, tokenRateLimitSpec, (parts, meta, spec) =>
+    parts.tokenRateLimits.push({ metadata: meta, gateways: gatewayNames(meta), spec }),
   ),
 };
 

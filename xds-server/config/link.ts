@@ -3,12 +3,20 @@
  * of which some document could not be read are not judged, so one syntax error does not cause a list of follow-ups.
  */
 import type { Diagnostics } from "./diagnostics.ts";
+import { appliesTo, fullName, gatewayId } from "./gateway-scope.ts";
 import { splitHostPort } from "./host-names.ts";
 import type { Kind, ModelParts } from "./kind-registry.ts";
 import { LLM_CLUSTER_BYTES, llmClusterName } from "./llm-cluster-name.ts";
 import type { Destination, LlmRouter, Metadata } from "./model.ts";
 import { positionOf } from "./reader.ts";
 import { type DestinationFault, ServiceLinks } from "./service-links.ts";
+import { trafficConflicts } from "./traffic-conflicts.ts";
+
+/** A kind that is about some Gateways. */
+interface GatewayFilter {
+  readonly metadata: Metadata;
+  readonly gateways: readonly string[] | undefined;
+}
 
 export function checkLinks(parts: ModelParts, diagnostics: Diagnostics): void {
   const link = new Linker(parts, diagnostics);
@@ -18,7 +26,8 @@ export function checkLinks(parts: ModelParts, diagnostics: Diagnostics): void {
   link.gatewayNames();
   link.destinations();
   link.llmTargets();
-  link.oneRouterPerGateway();
+  link.onePerGateway();
+  link.sameTraffic();
 }
 
 class Linker {
@@ -32,13 +41,14 @@ class Linker {
   }
 
   uniqueNames(): void {
-    const { gateways, serviceEntries, virtualServices, destinationRules, llmRouters } = this.#parts;
+    const { gateways, serviceEntries, virtualServices, destinationRules, llmRouters, tokenRateLimits } = this.#parts;
     const kinds = {
       Gateway: gateways,
       ServiceEntry: serviceEntries,
       VirtualService: virtualServices,
       DestinationRule: destinationRules,
       LLMRouter: llmRouters,
+      TokenRateLimit: tokenRateLimits,
     };
     for (const [kind, objects] of Object.entries(kinds)) {
       const seen = new Map<string, Metadata>();
@@ -98,12 +108,13 @@ class Linker {
     const known = new Set(this.#parts.gateways.map(({ metadata }) => fullName(metadata)));
     const check = (names: readonly string[] | undefined, metadata: Metadata, at: object, field: string) => {
       for (const name of names ?? []) {
-        const id = name.includes("/") ? name : `${metadata.namespace}/${name}`;
+        const id = gatewayId(name, metadata.namespace);
         if (name !== "mesh" && !known.has(id)) this.#unknown("Gateway", id, "Gateway", at, field);
       }
     };
     for (const each of this.#parts.virtualServices) check(each.gateways, each.metadata, each, "gateways");
-    for (const each of this.#parts.llmRouters) check(each.gateways, each.metadata, each.metadata, "annotations");
+    for (const each of [...this.#parts.llmRouters, ...this.#parts.tokenRateLimits])
+      check(each.gateways, each.metadata, each.metadata, "annotations");
   }
 
   destinations(): void {
@@ -157,25 +168,45 @@ class Linker {
     }
   }
 
-  oneRouterPerGateway(): void {
+  onePerGateway(): void {
+    this.#onePerGateway("LLMRouter", this.#parts.llmRouters, "models");
+    this.#onePerGateway("TokenRateLimit", this.#parts.tokenRateLimits, "rules");
+  }
+
+  #onePerGateway(kind: Kind, objects: readonly GatewayFilter[], content: string): void {
     const taken = new Map<string, string>();
-    for (const { metadata, gateways } of this.#parts.llmRouters) {
+    for (const { metadata, gateways } of objects) {
       const all = this.#parts.gateways
         .filter((each) => each.metadata.namespace === metadata.namespace)
         .map((each) => each.metadata.name);
       for (const name of gateways ?? all) {
-        const id = name.includes("/") ? name : `${metadata.namespace}/${name}`;
+        const id = gatewayId(name, metadata.namespace);
         const first = taken.get(id);
         if (first !== undefined) {
-          this.#add(
-            "TM_CONFIG_CONFLICT",
-            metadata,
-            "name",
-            `Gateway ${id} already has LLMRouter ${first}`,
-            "Put all models into one LLMRouter, or name the Gateways in the annotation tokenmesh.io/gateways.",
-          );
+          const message = `Gateway ${id} already has ${kind} ${first}`;
+          const remedy = `Put all ${content} into one ${kind}, or name the Gateways in the annotation tokenmesh.io/gateways.`;
+          this.#add("TM_CONFIG_CONFLICT", metadata, "name", message, remedy);
         }
         taken.set(id, metadata.name);
+      }
+    }
+  }
+
+  /** Where a limiter and a router are one filter, they must agree on what that filter reads. */
+  sameTraffic(): void {
+    const { gateways, llmRouters, tokenRateLimits } = this.#parts;
+    for (const limit of tokenRateLimits) {
+      for (const router of llmRouters) {
+        const shared = gateways.find((gateway) =>
+          [limit, router].every((each) => appliesTo(each.metadata, each.gateways, gateway)),
+        );
+        if (shared === undefined) continue;
+        const where = `LLMRouter ${fullName(router.metadata)}, which is in Gateway ${fullName(shared.metadata)} too`;
+        for (const { field, position, own, other } of trafficConflicts(limit.spec, router.spec)) {
+          const message = `spec.${field} is ${own} here and ${other} in ${where}`;
+          const remedy = `Leave ${field} out here, which takes the router's, or write the same value in both.`;
+          this.#diagnostics.add("TM_CONFIG_CONFLICT", position, message, remedy);
+        }
       }
     }
   }
@@ -203,8 +234,4 @@ class Linker {
   #add(code: Parameters<Diagnostics["add"]>[0], at: object, field: string, message: string, remedy?: string): void {
     this.#diagnostics.add(code, positionOf(at, field), message, remedy);
   }
-}
-
-export function fullName({ namespace, name }: Metadata): string {
-  return `${namespace}/${name}`;
 }

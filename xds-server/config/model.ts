@@ -3,6 +3,7 @@
  * its file is known to `positionOf` in reader.ts.
  */
 import type { LlmRouterSpec } from "./llm-model.ts";
+import type { TokenRateLimitSpec } from "./rate-limit-model.ts";
 
 export interface Metadata {
   readonly name: string;
@@ -210,6 +211,14 @@ export interface LlmRouter {
   readonly spec: LlmRouterSpec;
 }
 
+/** `tokenmesh.io` TokenRateLimit: what requests through some Gateways may take. */
+export interface TokenRateLimit {
+  readonly metadata: Metadata;
+  /** Names of Gateways of the namespace; undefined for all of them. */
+  readonly gateways: readonly string[] | undefined;
+  readonly spec: TokenRateLimitSpec;
+}
+
 /** All kinds of one configuration; lists are sorted by namespace and name. */
 export interface Model {
   readonly gateways: readonly Gateway[];
@@ -217,4 +226,5 @@ export interface Model {
   readonly virtualServices: readonly VirtualService[];
   readonly destinationRules: readonly DestinationRule[];
   readonly llmRouters: readonly LlmRouter[];
+  readonly tokenRateLimits: readonly TokenRateLimit[];
 }

@@ -1,8 +1,9 @@
 /** Texts of all files -> one Model, or every error of every file. Pure: no I/O. */
 import { rootCursor } from "./cursor.ts";
 import { type ConfigError, Diagnostics } from "./diagnostics.ts";
+import { fullName } from "./gateway-scope.ts";
 import { damageAll, type ModelParts, readDocument } from "./kind-registry.ts";
-import { checkLinks, fullName } from "./link.ts";
+import { checkLinks } from "./link.ts";
 import type { Metadata, Model } from "./model.ts";
 import { parseYamlFile } from "./yaml-file.ts";
 
@@ -24,6 +25,7 @@ export function parseConfig(files: readonly SourceFile[]): ParseResult {
     virtualServices: [],
     destinationRules: [],
     llmRouters: [],
+    tokenRateLimits: [],
     damaged: new Set(),
   };
   for (const { file, text } of files) {
@@ -41,6 +43,7 @@ export function parseConfig(files: readonly SourceFile[]): ParseResult {
       virtualServices: parts.virtualServices.sort(byName),
       destinationRules: parts.destinationRules.sort(byName),
       llmRouters: parts.llmRouters.sort(byName),
+      tokenRateLimits: parts.tokenRateLimits.sort(byName),
     },
   };
 }

@@ -39,16 +39,36 @@ export interface OtherFields {
 type Fields<T> = { readonly [K in keyof T]: Field<T[K]> };
 
 /** Where objects and their fields stand, for errors that are found after reading. */
-const positions = new WeakMap<object, { readonly self: Position; readonly fields: ReadonlyMap<string, Position> }>();
+const positions = new WeakMap<object, Place>();
+
+interface Place {
+  readonly self: Position;
+  readonly fields: ReadonlyMap<string, Position>;
+  /** Fields with a value in the file; the others have their defaults. */
+  readonly written: ReadonlySet<string>;
+}
 
 /**
  * Where a value that {@link object} has read stands, or one of its fields (the value's own position when the field is absent).
  * @throws Error for an object that was not read from a file
  */
 export function positionOf(value: object, field?: string): Position {
+  const { self, fields } = placeOf(value);
+  return (field === undefined ? undefined : fields.get(field)) ?? self;
+}
+
+/**
+ * Whether a field of a value that {@link object} has read has a value in the file. If not, it has its default.
+ * @throws Error for an object that was not read from a file
+ */
+export function isWritten(value: object, field: string): boolean {
+  return placeOf(value).written.has(field);
+}
+
+function placeOf(value: object): Place {
   const found = positions.get(value);
   if (found === undefined) throw new Error("value was not read from a file");
-  return (field === undefined ? undefined : found.fields.get(field)) ?? found.self;
+  return found;
 }
 
 /** The value with further fields; it stands where the value stands. */
@@ -69,12 +89,14 @@ export function object<T extends object>(fields: Fields<T>, other: OtherFields =
     const errorsBefore = cursor.context.diagnostics.count;
     const result: Partial<T> = {};
     const fieldPositions = new Map<string, Position>();
+    const written = new Set<string>();
     for (const { key, keyCursor, value } of entries) {
       const name = names.find((each) => each === key);
       fieldPositions.set(key, value.position);
       if (name !== undefined) {
         // `field:` without a value is an absent field, as in Kubernetes.
         if (isEmpty(value)) continue;
+        written.add(name);
         const read = fields[name].read(value);
         if (read !== undefined) result[name] = read;
       } else if (other.unsupported !== undefined && Object.hasOwn(other.unsupported, key)) {
@@ -97,7 +119,7 @@ export function object<T extends object>(fields: Fields<T>, other: OtherFields =
       (result as Record<string, unknown>)[name] = fallback;
     }
     if (cursor.context.diagnostics.count > errorsBefore) return undefined;
-    positions.set(result, { self: cursor.position, fields: fieldPositions });
+    positions.set(result, { self: cursor.position, fields: fieldPositions, written });
     return result as T;
   };
 }

@@ -11,7 +11,12 @@ import { buildResources } from "./build.ts";
  * and read the difference.
  */
 
-const modules = { llmRouter: { hash: "0123456789abcdef", code: { inline: new Uint8Array([0, 0x61, 0x73, 0x6d]) } } };
+const module = (byte: number) => ({ hash: `hash-${byte}`, code: { inline: new Uint8Array([0, 0x61, 0x73, byte]) } });
+const modules = {
+  "llm-router": { hash: "0123456789abcdef", code: { inline: new Uint8Array([0, 0x61, 0x73, 0x6d]) } },
+  "token-rate-limit": module(1),
+  "llm-gateway": module(2),
+};
 const golden = (name: string) => fileURLToPath(new URL(`golden/${name}`, import.meta.url));
 
 function modelOf(...texts: readonly string[]): Model {
@@ -28,7 +33,7 @@ const find = (resources: readonly Resource[], typeUrl: string, name: string) => 
   return view(found);
 };
 
-describe.each(["shop", "llm"])("%s.yaml", (name) => {
+describe.each(["shop", "llm", "limits"])("%s.yaml", (name) => {
   const text = readFileSync(golden(`${name}.yaml`), "utf8");
 
   it("gives exactly the resources of the golden file", async () => {
@@ -135,9 +140,9 @@ kind: LLMRouter
 metadata: {name: chat}
 spec: {models: [{model: "*", route: r}]}
 `;
-    const of = (hash: string) => buildResources(modelOf(router), { llmRouter: { hash, code: { file: "/f.wasm" } } });
+    const of = (hash: string) => buildResources(modelOf(router), { "llm-router": { hash, code: { file: "/f.wasm" } } });
     expect(of("a")[0]?.version).not.toBe(of("b")[0]?.version);
     expect(JSON.stringify(view(of("a")[0] as Resource))).toContain('"filename":"/f.wasm"');
-    expect(() => buildResources(modelOf(router), { llmRouter: undefined })).toThrow("missing");
+    expect(() => buildResources(modelOf(router), {})).toThrow("missing");
   });
 });

@@ -1,38 +1,74 @@
 /** Filter configurations that go by ECDS: `envoy/extensions/filters/http/wasm/v3/wasm.proto` inside a TypedExtensionConfig. */
 import type { ProtoObject } from "../../protos/index.ts";
 import { contentHash } from "../cache/index.ts";
+import { fullName } from "../config/gateway-scope.ts";
 import type { LlmRouterSpec } from "../config/llm-model.ts";
-import type { LlmRouter } from "../config/model.ts";
 import { DEFAULT_BUFFER_BYTES } from "./listeners.ts";
-import { pluginConfiguration } from "./plugin-configuration.ts";
+import { codeOf, type FilterCode, type LlmFilter } from "./llm-filters.ts";
+import { gatewayConfiguration, pluginConfiguration, rateLimitConfiguration } from "./plugin-configuration.ts";
 import { any } from "./proto-values.ts";
 
 /** A compiled filter and how Envoy gets it. Never as remote code: Envoy 1.40 drops a filter whose ECDS update has to be fetched. */
 export interface WasmModule {
-  /** Content hash; part of the VM's id, so that new code at an old path is a new VM. */
+  /** Content hash; part of what a VM is told apart by, so that new code at an old path is a new VM. */
   readonly hash: string;
   readonly code: { readonly inline: Uint8Array } | { readonly file: string };
 }
 
-export const LLM_ROUTER = "llm-router";
+/** The compiled filters that configurations refer to. */
+export type WasmModules = { readonly [K in FilterCode]?: WasmModule | undefined };
+
 const LLM_ROUTER_ATTEMPT = "llm-router-attempt";
+
+/** A filter with the code that runs it. */
+export interface BuiltFilter {
+  readonly filter: LlmFilter;
+  readonly module: WasmModule;
+}
+
+/** @throws Error when there is no module for the filter */
+export function builtFilter(filter: LlmFilter, modules: WasmModules): BuiltFilter {
+  const code = codeOf(filter);
+  const module = modules[code];
+  if (module === undefined) throw new Error(`the module of ${code} is missing`);
+  return { filter, module };
+}
 
 /**
  * Whether requests have to be changed after the endpoint is chosen, once per attempt: by the attempt filter, which is the same module in
  * Envoy's upstream filter chain. The router leaves it a plan in the memory of the VM, so both must run in one VM at all times.
  */
-export function needsAttemptFilter({ targets, rules }: LlmRouterSpec): boolean {
+export function needsAttemptFilter({ router }: LlmFilter): boolean {
+  if (router === undefined) return false;
+  const { targets, rules } = router.spec;
   const changed = [...targets.values()].some(({ host, pathPrefix, credential }) => host ?? pathPrefix ?? credential);
   return changed || rules.some(({ fallback }) => fallback !== undefined);
 }
 
+/** The VM of a filter. Envoy takes a running one when id, configuration and code are equal. */
+interface FilterVm {
+  /** What shares Envoy's shared data. */
+  readonly id: string;
+  readonly configuration: string | undefined;
+  /** Differs where the VM does. */
+  readonly tag: string;
+  /** Variables that it gets from Envoy's environment. Envoy does not tell VMs apart by them, so the rest of this must. */
+  readonly variables: readonly string[];
+}
+
 /**
- * What a VM is told apart by. Envoy takes a running VM for a new one when id, configuration and code are equal, whatever environment
- * variables the new one would have, so their names are part of the id.
+ * Budgets lie in shared data, so the id of a VM that keeps some is the name of their document and nothing else: new code goes on with them, a
+ * Gateway with a router shares them with one that has none, and rules of two documents never meet in one budget. The code's hash is its configuration instead.
  */
-function vmId({ spec }: LlmRouter, { hash }: WasmModule): string {
-  const variables = environmentNames(spec);
-  return variables.length === 0 ? hash : `${hash}-${contentHash(variables.join())}`;
+function filterVm({ filter: { router, limit }, module: { hash } }: BuiltFilter): FilterVm {
+  const variables = router === undefined ? [] : environmentNames(router.spec);
+  if (limit === undefined) {
+    const tag = variables.length === 0 ? hash : `${hash}-${contentHash(variables.join())}`;
+    return { id: `llm-router-${tag}`, configuration: undefined, tag, variables };
+  }
+  const id = `token-rate-limit/${fullName(limit.metadata)}`;
+  const configuration = [hash, ...variables].join(" ");
+  return { id, configuration, tag: `${hash}-${contentHash([id, ...variables].join())}`, variables };
 }
 
 function environmentNames({ targets }: LlmRouterSpec): readonly string[] {
@@ -46,48 +82,56 @@ function environmentNames({ targets }: LlmRouterSpec): readonly string[] {
  * its rules until Envoy has drained them (--drain-time-s, 10 minutes by default), and every request ends with the code it began with.
  * Without it the name stays and new code reaches open connections.
  */
-export function llmRouterName(router: LlmRouter, module: WasmModule): string {
-  const name = pluginName(router);
-  return needsAttemptFilter(router.spec) ? `${name}@${vmId(router, module)}` : name;
+export function filterName(built: BuiltFilter): string {
+  const name = pluginName(built.filter);
+  return needsAttemptFilter(built.filter) ? `${name}@${filterVm(built).tag}` : name;
 }
 
 /** Name of the attempt filter: it has no configuration, so all routers in one VM share it. */
-export function attemptFilterName(router: LlmRouter, module: WasmModule): string {
-  return `tokenmesh.${LLM_ROUTER_ATTEMPT}@${vmId(router, module)}`;
+export function attemptFilterName(built: BuiltFilter): string {
+  return `tokenmesh.${LLM_ROUTER_ATTEMPT}@${filterVm(built).tag}`;
 }
 
-/** In logs and statistics. */
-function pluginName({ metadata }: LlmRouter): string {
-  return `tokenmesh.${LLM_ROUTER}/${metadata.namespace}/${metadata.name}`;
+/** In logs and statistics. A router with budgets at one Gateway and without them at another is two filters. */
+function pluginName(filter: LlmFilter): string {
+  const documents = [filter.router, filter.limit].flatMap((each) =>
+    each === undefined ? [] : fullName(each.metadata),
+  );
+  return `tokenmesh.${codeOf(filter)}/${documents.join("+")}`;
 }
 
 /** What a connection must be able to hold for the filter: a whole body, and a chunk that has just passed the limit. */
-export function llmRouterBufferBytes({ spec }: LlmRouter): number {
+export function filterBufferBytes({ router, limit }: LlmFilter): number {
   // Envoy 1.36 and 1.37 count a held body twice: over half the limit they give up retries.
-  const copies = spec.rules.some(({ fallback }) => fallback !== undefined) ? 2 : 1;
-  return copies * spec.maxBodyBytes + DEFAULT_BUFFER_BYTES;
+  const copies = router?.spec.rules.some(({ fallback }) => fallback !== undefined) ? 2 : 1;
+  return copies * (router ?? limit).spec.maxBodyBytes + DEFAULT_BUFFER_BYTES;
 }
 
-export function llmRouterConfig(router: LlmRouter, module: WasmModule): ProtoObject {
-  return wasmConfig(llmRouterName(router, module), {
-    name: pluginName(router),
-    root_id: LLM_ROUTER,
-    vm_config: vmConfig(router, module),
-    configuration: any("google.protobuf.StringValue", { value: pluginConfiguration(router) }),
+export function filterConfig(built: BuiltFilter): ProtoObject {
+  return wasmConfig(filterName(built), {
+    name: pluginName(built.filter),
+    root_id: codeOf(built.filter),
+    vm_config: vmConfig(built),
+    configuration: any("google.protobuf.StringValue", { value: configurationOf(built.filter) }),
   });
 }
 
-export function attemptFilterConfig(router: LlmRouter, module: WasmModule): ProtoObject {
-  return wasmConfig(attemptFilterName(router, module), {
+function configurationOf({ router, limit }: LlmFilter): string {
+  if (router === undefined) return rateLimitConfiguration(limit.spec);
+  return limit === undefined ? pluginConfiguration(router) : gatewayConfiguration(router, limit.spec);
+}
+
+export function attemptFilterConfig(built: BuiltFilter): ProtoObject {
+  return wasmConfig(attemptFilterName(built), {
     name: `tokenmesh.${LLM_ROUTER_ATTEMPT}`,
     root_id: LLM_ROUTER_ATTEMPT,
-    vm_config: vmConfig(router, module),
+    vm_config: vmConfig(built),
   });
 }
 
-/** Secrets that stand in the router's configuration. */
-export function llmRouterSecrets({ spec }: LlmRouter): readonly string[] {
-  return [...spec.targets.values()].flatMap(({ credential }) => credential?.value ?? []);
+/** Secrets that stand in the filter's configuration. */
+export function filterSecrets({ router }: LlmFilter): readonly string[] {
+  return [...(router?.spec.targets.values() ?? [])].flatMap(({ credential }) => credential?.value ?? []);
 }
 
 function wasmConfig(name: string, plugin: ProtoObject): ProtoObject {
@@ -104,13 +148,16 @@ function wasmConfig(name: string, plugin: ProtoObject): ProtoObject {
   };
 }
 
-/** Equal for the router and its attempt filter; the code goes twice, because a VM is found by its code. */
-function vmConfig(router: LlmRouter, module: WasmModule): ProtoObject {
-  const variables = environmentNames(router.spec);
+/** Equal for a filter and its attempt filter; the code goes twice, because a VM is found by its code. */
+function vmConfig(built: BuiltFilter): ProtoObject {
+  const { id, configuration, variables } = filterVm(built);
+  const { code } = built.module;
   return {
-    vm_id: `${LLM_ROUTER}-${vmId(router, module)}`,
+    vm_id: id,
     runtime: "envoy.wasm.runtime.v8",
-    code: { local: "inline" in module.code ? { inline_bytes: module.code.inline } : { filename: module.code.file } },
+    code: { local: "inline" in code ? { inline_bytes: code.inline } : { filename: code.file } },
+    configuration:
+      configuration === undefined ? undefined : any("google.protobuf.StringValue", { value: configuration }),
     environment_variables: variables.length === 0 ? undefined : { host_env_keys: variables },
   };
 }

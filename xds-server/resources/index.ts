@@ -1,4 +1,5 @@
 /** Model -> xDS resources. */
-export { buildResources, type WasmModules } from "./build.ts";
-export { LLM_ROUTER, type WasmModule } from "./filters.ts";
+export { buildResources } from "./build.ts";
+export type { WasmModule, WasmModules } from "./filters.ts";
+export { codeOf, FILTER_CODES, type FilterCode, llmFilters } from "./llm-filters.ts";
 export { defaultWasmDir, loadWasmModule, type WasmDelivery, wasmPath, wasmStamp } from "./wasm-modules.ts";

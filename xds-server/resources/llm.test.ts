@@ -41,7 +41,7 @@ function build(documents: readonly object[], hash = "c0de"): readonly Resource[]
   const files = documents.map((each, index) => ({ file: `${index}.json`, text: JSON.stringify(each) }));
   const result = parseConfig(files);
   if (!result.ok) throw new Error(result.errors.map(formatError).join("\n"));
-  return buildResources(result.model, { llmRouter: { hash, code: { inline: new Uint8Array([1]) } } });
+  return buildResources(result.model, { "llm-router": { hash, code: { inline: new Uint8Array([1]) } } });
 }
 
 interface Plugin {

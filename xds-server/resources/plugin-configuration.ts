@@ -1,29 +1,69 @@
 /**
- * The JSON that the llm-router filter reads: the spec with its defaults written out, so that the filter and this server cannot disagree about
+ * The JSON that the filters read: the spec with its defaults written out, so that the filter and this server cannot disagree about
  * them, and with the names of clusters in place of services. Fields come in a fixed order, whatever order the file has: the same configuration
  * is the same bytes.
  */
 import { llmClusterName } from "../config/llm-cluster-name.ts";
-import type { LlmCredential, LlmDefault, LlmMatch, LlmRule, LlmTarget } from "../config/llm-model.ts";
+import type {
+  LlmCredential,
+  LlmDefault,
+  LlmMatch,
+  LlmMetrics,
+  LlmRouterSpec,
+  LlmRule,
+  LlmTarget,
+} from "../config/llm-model.ts";
 import type { LlmRouter } from "../config/model.ts";
+import type {
+  KeyPart,
+  LlmTraffic,
+  RateLimit,
+  RateLimitRule,
+  TokenRateLimitSpec,
+  TokenRates,
+} from "../config/rate-limit-model.ts";
 
 /** A value of JSON; what is undefined is left out. */
 type Json = string | number | boolean | undefined | readonly Json[] | { readonly [key: string]: Json };
 
+type JsonObject = { readonly [key: string]: Json };
+
+/** For llm-router. */
 export function pluginConfiguration(router: LlmRouter): string {
+  const { paths, maxBodyBytes, tokensPerByte, duplicateModel, responseHeaders, accessLog, metrics } = router.spec;
+  const json: Json = {
+    paths,
+    maxBodyBytes,
+    ...routerHeaders(router.spec),
+    tokensPerByte,
+    duplicateModel,
+    responseHeaders,
+    accessLog,
+    metrics: metricsJson(metrics),
+    ...decisions(router),
+  };
+  return JSON.stringify(json);
+}
+
+/** For llm-gateway. What both say of the traffic is the router's: the limiter says the same, or nothing (config/traffic-conflicts.ts). */
+export function gatewayConfiguration(router: LlmRouter, limit: TokenRateLimitSpec): string {
+  const { responseHeaders } = router.spec;
+  const json: Json = {
+    ...trafficJson(router.spec),
+    router: { ...routerHeaders(router.spec), responseHeaders, ...decisions(router) },
+    rateLimit: rateLimits(limit),
+  };
+  return JSON.stringify(json);
+}
+
+function routerHeaders({ routeHeader, clusterHeader, tenantHeader }: LlmRouterSpec): JsonObject {
+  return { routeHeader, clusterHeader, tenantHeader };
+}
+
+function decisions(router: LlmRouter): JsonObject {
   const { spec } = router;
   const targets = [...spec.targets].map(([name, target]) => [name, targetJson(router, name, target)] as const);
-  const json: Json = {
-    paths: spec.paths,
-    maxBodyBytes: spec.maxBodyBytes,
-    routeHeader: spec.routeHeader,
-    clusterHeader: spec.clusterHeader,
-    tenantHeader: spec.tenantHeader,
-    tokensPerByte: spec.tokensPerByte,
-    duplicateModel: spec.duplicateModel,
-    responseHeaders: spec.responseHeaders,
-    accessLog: spec.accessLog,
-    metrics: { enabled: spec.metrics.enabled, models: spec.metrics.models },
+  return {
     targets: targets.length > 0 ? Object.fromEntries(targets) : undefined,
     rules: spec.rules.length > 0 ? spec.rules.map(ruleJson) : undefined,
     models:
@@ -36,7 +76,22 @@ export function pluginConfiguration(router: LlmRouter): string {
     onBodyTooLarge: decisionJson(spec.onBodyTooLarge),
     onBodyUnreadable: decisionJson(spec.onBodyUnreadable),
   };
-  return JSON.stringify(json);
+}
+
+/** What belongs to no stage: filters/pipeline/traffic-config.ts. */
+function trafficJson({
+  paths,
+  maxBodyBytes,
+  tokensPerByte,
+  duplicateModel,
+  accessLog,
+  metrics,
+}: LlmTraffic): JsonObject {
+  return { paths, maxBodyBytes, tokensPerByte, duplicateModel, accessLog, metrics: metricsJson(metrics) };
+}
+
+function metricsJson({ enabled, models }: LlmMetrics): Json {
+  return { enabled, models };
 }
 
 function targetJson(router: LlmRouter, name: string, target: LlmTarget): Json {
@@ -90,4 +145,42 @@ function matchJson(match: LlmMatch): Json {
 function decisionJson(decision: LlmDefault): Json {
   if (decision === "reject") return decision;
   return { route: decision.route, upstreamModel: decision.upstreamModel, target: decision.target };
+}
+
+/** For token-rate-limit. */
+export function rateLimitConfiguration(spec: TokenRateLimitSpec): string {
+  return JSON.stringify({ ...trafficJson(spec), ...rateLimits(spec) });
+}
+
+/** The member `rateLimit` of llm-gateway. */
+export function rateLimits({ tenantHeader, rules, maxKeys }: TokenRateLimitSpec): JsonObject {
+  return { tenantHeader, rules: rules.map(rateLimitRuleJson), maxKeys };
+}
+
+function rateLimitRuleJson(rule: RateLimitRule): Json {
+  const { name, match, key, missingKey, limits, weights, prices, shadow } = rule;
+  return {
+    name,
+    match: match && matchJson(match),
+    key: key.map(keyPartJson),
+    missingKey,
+    limits: limits.map(limitJson),
+    weights: weights && ratesJson(weights),
+    prices: prices?.map((price) => ({ model: price.model, ...ratesJson(price) })),
+    shadow,
+  };
+}
+
+function keyPartJson(part: KeyPart): Json {
+  const { header, apiKey, claim, payloadKey, metadata, clientAddress, model, tenant, session, constant } = part;
+  const path = metadata && { namespace: metadata.namespace, path: metadata.path };
+  return { header, apiKey, claim, payloadKey, metadata: path, clientAddress, model, tenant, session, constant };
+}
+
+function limitJson({ unit, amount, per, rolling, timeZone }: RateLimit): Json {
+  return { unit, amount, per, rolling, timeZone };
+}
+
+function ratesJson({ input, cachedInput, cacheWrite, output, reasoning }: TokenRates): JsonObject {
+  return { input, cachedInput, cacheWrite, output, reasoning };
 }

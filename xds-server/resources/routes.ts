@@ -25,7 +25,7 @@ export function routeTable(
   name: string,
   server: GatewayServer,
   virtualServices: readonly VirtualService[],
-  routers: readonly LlmRouter[],
+  router: LlmRouter | undefined,
   index: ServiceIndex,
 ): RouteTable {
   const byHost = new Map<string, VirtualHost>();
@@ -35,7 +35,7 @@ export function routeTable(
     return entry;
   };
   const clusters = new Set<string>();
-  const llmRoutes = routers.filter(hasClusters).map(llmRoute);
+  const llmRoutes = router !== undefined && hasClusters(router) ? [llmRoute(router)] : [];
   // A request for any host of the listener may go to a target, whether or not a VirtualService is about that host.
   if (llmRoutes.length > 0) server.hosts.forEach(virtualHost);
   for (const service of virtualServices) {

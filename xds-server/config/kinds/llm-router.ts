@@ -1,39 +1,14 @@
 /** LLMRouter: the configuration of filters/llm-router, checked here with the filter's own limits so that a mistake never reaches Envoy. */
 import { isMap } from "yaml";
 import { fail } from "../cursor.ts";
-import type { LlmMetrics, LlmRouterSpec, ModelRoute } from "../llm-model.ts";
+import type { LlmRouterSpec, ModelRoute } from "../llm-model.ts";
 import { distinct, list, object, optional, positionOf, type Reader, required, withDefault } from "../reader.ts";
-import { boolean, integer, number, oneOf, text } from "../scalars.ts";
+import { boolean, text } from "../scalars.ts";
 import { defaultDecision } from "./llm-fallback.ts";
-import { type Declared, declaredBy, has, modelName, modelPattern, requestHeader, routeName } from "./llm-names.ts";
+import { type Declared, declaredBy, has, modelName, modelPattern, routeName } from "./llm-names.ts";
 import { rules } from "./llm-rule.ts";
 import { targets } from "./llm-target.ts";
-
-const GEMINI_METHODS = [":generateContent", ":streamGenerateContent"];
-const DEFAULT_PATHS = [
-  "/chat/completions",
-  "/completions",
-  "/responses",
-  "/embeddings",
-  "/messages",
-  "/messages/count_tokens",
-  "/audio/transcriptions",
-  "/audio/translations",
-  "/audio/speech",
-  "/images/generations",
-  "/images/edits",
-  "/images/variations",
-  ...GEMINI_METHODS,
-];
-const DEFAULT_MAX_BODY_BYTES = 10 * 1024 * 1024;
-const MAX_BODY_BYTES = 64 * 1024 * 1024;
-const DEFAULT_METRICS: LlmMetrics = { enabled: true, models: undefined };
-
-const pathSuffix = text({
-  max: 256,
-  pattern: new RegExp(`^(/[\\x21-\\x7e]*|${GEMINI_METHODS.join("|")})$`),
-  what: `a path suffix that starts with /, or ${GEMINI_METHODS.join(" or ")}`,
-});
+import { trafficFields } from "./llm-traffic.ts";
 
 /** A header that carries a decision: only such headers are taken from clients. */
 const decisionHeader: Reader<string> = (cursor) => {
@@ -64,24 +39,13 @@ const models: Reader<readonly ModelRoute[]> = distinct(
   "model",
 );
 
-const metrics: Reader<LlmMetrics> = object<LlmMetrics>({
-  enabled: withDefault(boolean, true),
-  models: optional(list(modelName, { max: 64 })),
-});
-
 function fields(declared: Declared): Reader<LlmRouterSpec> {
   const decision = withDefault(defaultDecision(declared), "reject");
   return object<LlmRouterSpec>({
-    paths: withDefault(list(pathSuffix, { min: 1, max: 32 }), DEFAULT_PATHS),
-    maxBodyBytes: withDefault(integer({ min: 1, max: MAX_BODY_BYTES }), DEFAULT_MAX_BODY_BYTES),
+    ...trafficFields,
     routeHeader: withDefault(decisionHeader, "x-llm-route"),
     clusterHeader: withDefault(decisionHeader, "x-llm-cluster"),
-    tenantHeader: optional(requestHeader),
-    tokensPerByte: withDefault(number({ above: 0, max: 4 }), 0.25),
-    duplicateModel: withDefault(oneOf(["reject", "lastWins"]), "reject"),
     responseHeaders: withDefault(boolean, false),
-    accessLog: withDefault(boolean, false),
-    metrics: withDefault(metrics, DEFAULT_METRICS),
     targets: withDefault(targets, new Map()),
     rules: withDefault(rules(declared), []),
     models: withDefault(models, []),

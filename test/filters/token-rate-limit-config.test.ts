@@ -1,0 +1,63 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { parseConfig } from "../../xds-server/config/index.ts";
+import { rateLimitConfiguration } from "../../xds-server/resources/plugin-configuration.ts";
+import { LoadError, ProxyWasmHost } from "../host/index.ts";
+import { rateLimitLimitRows } from "./rate-limit-config-rows-limits.ts";
+import { type RateLimitRow, rateLimitRuleRows } from "./rate-limit-config-rows-rules.ts";
+
+/** The same configuration is judged the same by the filter in Envoy and by the xDS server in front of it, and what the server makes of it is taken. */
+
+const host = await ProxyWasmHost.load("build/filters/token-rate-limit.wasm", { workers: 1 });
+
+function filterTakes(config: object | string): boolean {
+  try {
+    host.plugin({ name: "token-rate-limit", rootId: "token-rate-limit", config }).remove();
+    return true;
+  } catch (error) {
+    expect(error).toBeInstanceOf(LoadError);
+    return false;
+  }
+}
+
+/** What the server writes for the filter; undefined when it refuses the spec. */
+function serverWrites(spec: object): string | undefined {
+  const document = { apiVersion: "tokenmesh.io/v1alpha1", kind: "TokenRateLimit", metadata: { name: "test" }, spec };
+  const result = parseConfig([{ file: "test.yaml", text: JSON.stringify(document) }]);
+  const [parsed] = result.ok ? result.model.tokenRateLimits : [];
+  return parsed && rateLimitConfiguration(parsed.spec);
+}
+
+const tables: [name: string, rows: readonly RateLimitRow[]][] = [
+  ["rules", rateLimitRuleRows],
+  ["limits", rateLimitLimitRows],
+];
+
+describe.each(tables)("%s", (_table, rows) => {
+  it.each(rows)("%s", (_name, spec, valid) => {
+    const written = serverWrites(spec);
+    expect({ filter: filterTakes(spec), server: written !== undefined }).toEqual({ filter: valid, server: valid });
+    if (written !== undefined) expect(filterTakes(written)).toBe(true);
+  });
+
+  it("are all tried under different names", () => {
+    expect(new Set(rows.map(([name]) => name)).size).toBe(rows.length);
+  });
+});
+
+it("every decimal that one of them takes the other takes, too", () => {
+  const decimal = fc.tuple(fc.bigInt(0n, 10n ** 16n), fc.integer({ min: 0, max: 11 })).map(([digits, decimals]) => {
+    const text = digits.toString().padStart(decimals + 1, "0");
+    return Number(`${text.slice(0, text.length - decimals)}.${text.slice(text.length - decimals)}0`);
+  });
+  const unit = fc.constantFrom("tokens", "weightedTokens", "money");
+  fc.assert(
+    fc.property(unit, fc.oneof(decimal, fc.double({ min: 0, max: 1e13, noNaN: true })), (name, amount) => {
+      const limits = [{ unit: name, amount, per: "hour" }];
+      const prices = name === "money" ? [{ model: "*", input: 1, output: 1 }] : undefined;
+      const spec = { rules: [{ name: "r", limits, prices }] };
+      expect(filterTakes(spec)).toBe(serverWrites(spec) !== undefined);
+    }),
+    { numRuns: 500 },
+  );
+});

@@ -1,0 +1,56 @@
+/** `key` of a rule of a TokenRateLimit: by what requests have budgets of their own. */
+import { fail } from "../cursor.ts";
+import type { KeyPart } from "../rate-limit-model.ts";
+import { exactlyOne, list, object, optional, positionOf, type Reader, required } from "../reader.ts";
+import { boolean, text } from "../scalars.ts";
+import { type Declared, needsTenant, requestHeader } from "./llm-names.ts";
+
+const name = text({ max: 256 });
+
+/** `true`: the part is there. */
+const given: Reader<boolean> = (cursor) => {
+  const value = boolean(cursor);
+  if (value !== false) return value;
+  return fail(cursor, "TM_CONFIG_INVALID_VALUE", "false means nothing here", "Write true, or remove this part.");
+};
+
+function part(declared: Declared): Reader<KeyPart> {
+  const read = exactlyOne(
+    object<KeyPart>({
+      header: optional(requestHeader),
+      apiKey: optional(given),
+      claim: optional(name),
+      payloadKey: optional(name),
+      metadata: optional(
+        object<NonNullable<KeyPart["metadata"]>>({
+          namespace: required(name),
+          path: required(list(name, { min: 1, max: 8 })),
+        }),
+      ),
+      clientAddress: optional(given),
+      model: optional(given),
+      tenant: optional(needsTenant(declared, given, () => true)),
+      session: optional(given),
+      constant: optional(name),
+    }),
+    "header",
+    "apiKey",
+    "claim",
+    "metadata",
+    "clientAddress",
+    "model",
+    "tenant",
+    "session",
+    "constant",
+  );
+  return (cursor) => {
+    const value = read(cursor);
+    if (value === undefined || value.payloadKey === undefined || value.claim !== undefined) return value;
+    const at = { ...cursor, position: positionOf(value, "payloadKey") };
+    return fail(at, "TM_CONFIG_CONFLICT", "has payloadKey without claim", "Remove payloadKey, or name the claim.");
+  };
+}
+
+export function key(declared: Declared): Reader<readonly KeyPart[]> {
+  return list(part(declared), { max: 4 });
+}

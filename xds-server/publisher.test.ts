@@ -1,0 +1,104 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { TypeUrl } from "../protos/index.ts";
+import { SnapshotCache, typeSnapshot } from "./cache/index.ts";
+import { silentLogger } from "./log.ts";
+import { Publisher } from "./publisher.ts";
+import { createMetrics } from "./server/metrics.ts";
+
+/** From the folder and the compiled filters to the cache: which filters are read, and what happens when one is missing or new. */
+
+const GATEWAY = `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {servers: [{port: {number: 0, name: http, protocol: HTTP}, hosts: ["*"]}]}
+`;
+const ROUTER = `
+apiVersion: tokenmesh.io/v1alpha1
+kind: LLMRouter
+metadata: {name: chat}
+spec: {models: [{model: "*", route: r}]}
+`;
+const LIMIT = `
+apiVersion: tokenmesh.io/v1alpha1
+kind: TokenRateLimit
+metadata: {name: budgets}
+spec: {rules: [{name: all, limits: [{unit: tokens, amount: 10, per: day}]}]}
+`;
+
+describe("the filters of a configuration", () => {
+  let configDir: string;
+  let wasmDir: string;
+  let cache: SnapshotCache;
+  let publisher: Publisher;
+
+  beforeEach(() => {
+    [configDir, wasmDir] = [
+      mkdtempSync(join(tmpdir(), "tokenmesh-pub-")),
+      mkdtempSync(join(tmpdir(), "tokenmesh-pub-")),
+    ];
+    cache = new SnapshotCache();
+    const metrics = createMetrics();
+    publisher = new Publisher({ configDir, wasmDir, wasm: "inline", cache, metrics, log: silentLogger, now: () => 1 });
+  });
+  afterEach(() => {
+    for (const dir of [configDir, wasmDir]) rmSync(dir, { recursive: true, force: true });
+  });
+
+  const write = (...documents: readonly string[]) => writeFileSync(join(configDir, "a.yaml"), documents.join("---"));
+  const compile = (filter: string, code = "1") => writeFileSync(join(wasmDir, `${filter}.wasm`), code);
+  const filters = () => {
+    const snapshot = cache.get("default");
+    return snapshot === undefined ? [] : [...typeSnapshot(snapshot, TypeUrl.extensionConfig).resources.values()];
+  };
+
+  it.each([
+    ["llm-router", [ROUTER]],
+    ["token-rate-limit", [LIMIT]],
+    ["llm-gateway", [ROUTER, LIMIT]],
+  ])("%s is needed, and no other", (filter, documents) => {
+    for (const other of ["llm-router", "token-rate-limit", "llm-gateway"]) if (other !== filter) compile(other);
+    write(GATEWAY, ...documents);
+    expect(publisher.load()).toBe("rejected");
+    expect(publisher.errors).toMatchObject([
+      { code: "TM_FILTER_MISSING", file: join(wasmDir, `${filter}.wasm`), message: expect.stringContaining(filter) },
+    ]);
+    for (const other of ["llm-router", "token-rate-limit", "llm-gateway"])
+      if (other !== filter) rmSync(join(wasmDir, `${other}.wasm`));
+    // The folder is the same: it is the filter that makes it worth another look.
+    compile(filter);
+    expect(publisher.load()).toBe("published");
+    expect(filters().map(({ name }) => name)).toEqual([expect.stringMatching(`^tokenmesh\\.${filter}/`)]);
+    expect(publisher.load()).toBe("unchanged");
+    const [before] = filters();
+    compile(filter, "22");
+    expect(publisher.load()).toBe("published");
+    expect(filters()[0]?.name).toBe(before?.name);
+    expect(filters()[0]?.version).not.toBe(before?.version);
+  });
+
+  it("all that are missing are named, and what was served stays", () => {
+    compile("llm-router");
+    write(GATEWAY, ROUTER);
+    expect(publisher.load()).toBe("published");
+    const before = filters();
+    rmSync(join(wasmDir, "llm-router.wasm"));
+    const second = GATEWAY.replace("edge", "second");
+    const routed = ROUTER.replace("{name: chat}", "{name: chat, annotations: {tokenmesh.io/gateways: edge}}");
+    const limited = LIMIT.replace("{name: budgets}", "{name: budgets, annotations: {tokenmesh.io/gateways: second}}");
+    write(GATEWAY, second, routed, limited);
+    expect(publisher.load()).toBe("rejected");
+    const names = publisher.errors.map(({ file }) => file.slice(wasmDir.length + 1));
+    expect([...names].sort()).toEqual(["llm-router.wasm", "token-rate-limit.wasm"]);
+    expect(filters()).toEqual(before);
+  });
+
+  it("none is needed without such documents", () => {
+    write(GATEWAY);
+    expect(publisher.load()).toBe("published");
+    expect(filters()).toEqual([]);
+  });
+});
