@@ -30,6 +30,7 @@ function fixtures(dir, found = []) {
 const composed = {
   "llm-gateway": ["filters/llm-router", "filters/token-rate-limit"],
   "rate-limit-view": ["filters/token-rate-limit"],
+  "trapping-limiter": ["filters/token-rate-limit"],
   "example-stage": ["filters/llm-router"],
   "refusing-stage": ["filters/llm-router"],
 };

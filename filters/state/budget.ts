@@ -116,6 +116,11 @@ export class Claim {
     return false;
   }
 
+  /** What is left once the reservation is given back. */
+  withdraw(): void {
+    for (let i = 0; i < this.budget!.count; i++) unchecked((this.remaining[i] += this.reserved[i]));
+  }
+
   /** Puts what was used in the place of what was reserved; `holds`: the meters have the reservation. Returns when all of them are empty again. */
   settle(meters: usize, now: i64, holds: bool): i64 {
     const budget = this.budget!;

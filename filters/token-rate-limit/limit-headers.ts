@@ -21,6 +21,8 @@ class Headline {
   private limit: i64 = 0;
   private remaining: i64 = 0;
   private resetIn: i64 = 0;
+  /** Units that are one token. */
+  private scale: i64 = 1;
   private seen: bool = false;
 
   constructor(kind: string) {
@@ -34,26 +36,27 @@ class Headline {
   }
 
   /** Keeps the one with the smaller share left. */
-  offer(limit: i64, remaining: i64, resetIn: i64): void {
+  offer(limit: i64, remaining: i64, resetIn: i64, scale: i64): void {
     if (this.seen && <f64>remaining / <f64>limit >= <f64>this.remaining / <f64>this.limit) return;
     this.seen = true;
     this.limit = limit;
     this.remaining = remaining;
     this.resetIn = resetIn;
+    this.scale = scale;
   }
 
   /** Three hostcalls. */
   writeToAnswer(): void {
     if (!this.seen) return;
-    headers.replace(MapType.HttpResponseHeaders, this.limitHeader, text.reset().decimal(this.limit).view());
-    headers.replace(MapType.HttpResponseHeaders, this.remainingHeader, text.reset().decimal(this.remaining).view());
+    headers.replace(MapType.HttpResponseHeaders, this.limitHeader, text.reset().decimal(this.limit / this.scale).view());
+    headers.replace(MapType.HttpResponseHeaders, this.remainingHeader, text.reset().decimal(this.remaining / this.scale).view());
     headers.replace(MapType.HttpResponseHeaders, this.resetHeader, writeDuration(text.reset(), this.resetIn).view());
   }
 
   writeTo(pairs: PairsWriter): void {
     if (!this.seen) return;
-    pairs.add(this.limitHeader, text.reset().decimal(this.limit).view());
-    pairs.add(this.remainingHeader, text.reset().decimal(this.remaining).view());
+    pairs.add(this.limitHeader, text.reset().decimal(this.limit / this.scale).view());
+    pairs.add(this.remainingHeader, text.reset().decimal(this.remaining / this.scale).view());
     pairs.add(this.resetHeader, writeDuration(text.reset(), this.resetIn).view());
   }
 }
@@ -78,7 +81,7 @@ export namespace limitHeaders {
       if (limit.unit == LimitUnit.Money) continue;
       const kind = limit.unit == LimitUnit.Requests ? requests : tokens;
       const scale = limit.unit == LimitUnit.WeightedTokens ? WEIGHT_SCALE : 1;
-      kind.offer(limit.amount / scale, unchecked(claim.remaining[i]) / scale, max(unchecked(claim.resetAt[i]) - now, 0));
+      kind.offer(limit.amount, unchecked(claim.remaining[i]), max(unchecked(claim.resetAt[i]) - now, 0), scale);
     }
   }
 

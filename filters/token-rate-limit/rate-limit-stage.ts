@@ -173,7 +173,9 @@ export class RateLimitStage extends Stage {
   /** Answers for the rule whose claim comes next, and was refused. */
   private refuse(exchange: Exchange, state: RateLimitState, index: i32): Verdict {
     const claim = unchecked(state.claims[state.count]);
+    // Nothing is reserved by a request that is refused: the others have as much left as they had before it.
     limitHeaders.begin();
+    for (let i = 0; i < state.count; i++) unchecked(state.claims[i]).withdraw();
     for (let i = 0; i <= state.count; i++) this.report(state, i);
     this.giveBack(state);
     rateLimited.sendWith(exchange.api, unchecked(this.rules[index]).name, limitHeaders.ofRefusal(max(claim.availableAt - state.now, 1)));

@@ -14,7 +14,7 @@ const MOST_COMPLETION: f64 = 1e9;
 
 @final
 export class TokenForecast {
-  /** What `estimate` found. `promptBytes` is what the estimate is built on. */
+  /** What `estimate` found. `promptBytes` are those of the text, 0 when it was not told from the rest of the body: then there is nothing to learn from. */
   promptBytes: u32 = 0;
   prompt: i64 = 0;
   completion: i64 = 0;
@@ -28,9 +28,10 @@ export class TokenForecast {
 
   /** Of a request whose body was read, while `exchange.chat` is there. */
   estimate(exchange: Exchange): void {
-    this.promptBytes = promptBytes(exchange);
+    const bytes = promptBytes(exchange);
     const model = exchange.model;
-    this.learner.estimate(model.ptr, model.len, this.promptBytes, declaredCompletion(exchange));
+    this.promptBytes = exchange.chat === null ? 0 : bytes;
+    this.learner.estimate(model.ptr, model.len, bytes, declaredCompletion(exchange));
     this.prompt = this.learner.prompt;
     this.completion = this.learner.completion;
   }

@@ -112,6 +112,15 @@ describe("a budget of tokens", () => {
     expect(1e9 - left).toBeGreaterThanOrEqual(150);
     expect(1e9 - left).toBeLessThan(170);
   });
+
+  it("learns nothing of prompts from bodies that it did not look into", async () => {
+    const body = { model: "m", messages: Array.from({ length: 20 }, () => ({ role: "user", content: "x".repeat(8) })) };
+    const gateway = await LimitHost.start(one(limit(1_000, "requests")));
+    for (let i = 0; i < 50; i++) gateway.answer(gateway.ask(body, team("a")), { input: 60, output: 0 });
+    gateway.plugin.update(one(limit(1_000, "promptTokens")));
+    const stream = gateway.answer(gateway.ask(body, team("b")), { input: 60, output: 0 });
+    expect(told(stream)["remaining-tokens"]).toBe("960");
+  });
 });
 
 describe("at its end a request pays", () => {
@@ -264,6 +273,18 @@ describe("several limits and rules", () => {
     for (let i = 0; i < 5; i++) expect(outcome(gateway.ask(call(500), team("d")))).toBe("429 rate_limit_exceeded");
     const last = gateway.answer(gateway.ask(call(150), team("d")), { input: 0, output: 0 });
     expect(told(last)).toMatchObject({ "limit-tokens": "2000", "remaining-tokens": "40", "remaining-requests": "2" });
+  });
+
+  it("have as much left after a refusal as before", async () => {
+    const gateway = await LimitHost.start({
+      rules: [rule([limit(100)]), { name: "all", limits: [limit(1_000, "tokens", "hour")] }],
+    });
+    gateway.ask(call(790), team("b"));
+    // The budget of its own would be full with this request, and has all left without it.
+    expect(told(gateway.ask(call(300), team("a")))).toMatchObject({
+      "limit-tokens": "1000",
+      "remaining-tokens": "200",
+    });
   });
 
   it("apply where they match, and a request that none matches is left alone", async () => {
@@ -444,7 +465,7 @@ describe("the filter", () => {
     expect(told(next)["remaining-tokens"]).toBe("1800");
   });
 
-  it("adds 8 hostcalls to a request under a limit of tokens, 4 for one that is refused", async () => {
+  it("adds 9 hostcalls to a request under a limit of tokens, 4 for one that is refused", async () => {
     const gateway = await LimitHost.start({ ...one(limit(100)), metrics: { enabled: false } });
     const calls = (stream: Stream) => stream.trace.map(({ name }) => name.replace("proxy_", ""));
     const whole = gateway.answer(gateway.ask(call(80), team("a")), { input: 10, output: 90 });

@@ -1,0 +1,45 @@
+/** The rate limiter with a stage behind it that traps when a request carries `x-trap`: its VM dies with a reservation that nobody will settle. */
+import { JsonNode } from "../../../filters/lib/json-document";
+import { ConfigReader } from "../../../filters/pipeline/config-reader";
+import { Exchange } from "../../../filters/pipeline/exchange";
+import { LlmRoot } from "../../../filters/pipeline/llm-root";
+import { Stage, Verdict } from "../../../filters/pipeline/stage";
+import { Bytes, registerRoot } from "../../../filters/sdk";
+import { RateLimitReader } from "../../../filters/token-rate-limit/config";
+import { addRateLimit } from "../../../filters/token-rate-limit/token-rate-limit";
+
+export * from "../../../filters/sdk/exports/lifecycle";
+export {
+  proxy_on_request_body,
+  proxy_on_request_headers,
+  proxy_on_request_trailers,
+  proxy_on_response_body,
+  proxy_on_response_headers,
+} from "../../../filters/sdk/exports/http";
+export { proxy_on_tick } from "../../../filters/sdk/exports/root";
+
+@final
+class TrappingStage extends Stage {
+  constructor(private readonly header: i32) {
+    super();
+  }
+
+  onRequest(exchange: Exchange): Verdict {
+    assert(!exchange.headers.has(this.header), "trap on purpose");
+    return Verdict.Next;
+  }
+}
+
+@final
+class TrappingRoot extends LlmRoot {
+  constructor() {
+    super("trapping-limiter");
+  }
+
+  read(configuration: JsonNode, reader: ConfigReader): void {
+    addRateLimit(this, new RateLimitReader(reader, this.traffic, "").read(configuration, []));
+    this.addStage(new TrappingStage(this.traffic.wanted.want(Bytes.literal("x-trap"))));
+  }
+}
+
+registerRoot("trapping-limiter", () => new TrappingRoot());
