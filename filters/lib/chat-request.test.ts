@@ -49,6 +49,12 @@ function check(api: Api, body: string): Facts {
   }
   const { stream, include_usage } = expected.values;
   expect([facts.stream, facts.includeUsage]).toEqual([flagOf(stream), flagOf(include_usage)]);
+  const options = JSON.parse(body.replace(/^\ufeff/, "")).stream_options;
+  expect(facts.streamOptions.kind).toBe(kindOf(options));
+  if (options !== undefined) {
+    expect(JSON.parse(facts.streamOptions.raw)).toEqual(options);
+    expect(facts.streamOptionsEmpty).toBe(kindOf(options) === "object" && Object.keys(options).length === 0);
+  }
   const { tools, images, promptBytes } = expected;
   expect(facts).toMatchObject({ tools, images, promptBytes, messages: expected.messages.length });
   expect(facts.spans.map(({ raw, role, text, index }) => ({ value: JSON.parse(raw), role, text, index }))).toEqual(
@@ -90,6 +96,7 @@ describe("bodies", () => {
     expect(facts.fields.model).toMatchObject({ value: "c", count: 3, raw: '"c"' });
     expect(facts.fields.messages.count).toBe(2);
     expect(facts).toMatchObject({ messages: 1, tools: 1, images: 0, promptBytes: 1, includeUsage: "absent" });
+    expect(facts.streamOptions).toMatchObject({ kind: "object", count: 2, raw: "{}" });
   });
 
   it("cuts long values and says so", () => {

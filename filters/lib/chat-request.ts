@@ -29,6 +29,10 @@ const GENERATION_CONFIG: i32 = 22;
 export class ChatRequest {
   /** By `RequestField`. `value` is set for scalars; `start` and `end` for all. */
   readonly fields: JsonField[] = [];
+  /** `stream_options`: `value` is set for scalars. */
+  readonly streamOptions: JsonField = new JsonField(0, 0);
+  /** It is an object without members. */
+  streamOptionsEmpty: bool = false;
   /** Entries of `tools` and `functions`. */
   tools: u32 = 0;
   functions: u32 = 0;
@@ -53,6 +57,7 @@ export class ChatRequest {
     this.api = api;
     this.walker.reset();
     for (let i = 0; i < FIELDS; i++) unchecked(this.fields[i]).clear();
+    this.streamOptions.clear();
     this.tools = 0;
     this.functions = 0;
     this.hasMembers = false;
@@ -130,6 +135,7 @@ export class ChatRequest {
     else if (scope == RequestField.Tools) this.tools++;
     else if (scope == RequestField.Functions) this.functions++;
     else if (scope == STREAM_OPTIONS) {
+      this.streamOptionsEmpty = false;
       if (walker.keyIs("include_usage")) this.take(RequestField.IncludeUsage);
     } else if (scope == METADATA) {
       if (walker.keyIs("user_id")) this.take(RequestField.MetadataUser);
@@ -163,7 +169,7 @@ export class ChatRequest {
       this.object(METADATA);
     } else if (walker.keyIs("stream_options")) {
       this.forget(RequestField.IncludeUsage);
-      this.object(STREAM_OPTIONS);
+      this.beginStreamOptions();
     } else if (this.api == Api.GeminiGenerate) {
       if (walker.keyIs("generationConfig") || walker.keyIs("generation_config")) {
         this.forget(RequestField.MaxOutputTokens);
@@ -239,6 +245,14 @@ export class ChatRequest {
     else this.walker.enter(index);
   }
 
+  private beginStreamOptions(): void {
+    const walker = this.walker;
+    this.streamOptionsEmpty = walker.kind == JsonKind.Object;
+    if (walker.kind == JsonKind.Object) walker.enter(STREAM_OPTIONS);
+    else if (walker.kind == JsonKind.Array) walker.skip(STREAM_OPTIONS);
+    else walker.capture(STREAM_OPTIONS, this.streamOptions.value, MAX_VALUE);
+  }
+
   private object(tag: i32): void {
     if (this.walker.kind == JsonKind.Object) this.walker.enter(tag);
   }
@@ -255,24 +269,34 @@ export class ChatRequest {
   private end(): void {
     const walker = this.walker;
     const tag = walker.tag;
-    if (tag >= FIRST_CONTENT_TAG) {
-      this.content.end();
-      return;
+    if (tag >= FIRST_CONTENT_TAG) this.content.end();
+    else if (tag == STREAM_OPTIONS) this.close(this.streamOptions);
+    else if (tag < FIELDS) {
+      const field = unchecked(this.fields[tag]);
+      if (tag < RequestField.Tools) this.close(field);
+      else this.place(field);
+      if (tag == RequestField.Messages) this.content.endMessages(this.tokens);
+      else if (tag == RequestField.System) this.content.endSystem();
     }
-    if (tag >= FIELDS) return;
-    const field = unchecked(this.fields[tag]);
+  }
+
+  /** The value that is over is this field's. */
+  private place(field: JsonField): void {
+    const walker = this.walker;
     field.kind = walker.kind;
     field.start = walker.start;
     field.end = walker.end;
     field.count++;
-    if (tag == RequestField.Messages) this.content.endMessages(this.tokens);
-    else if (tag == RequestField.System) this.content.endSystem();
-    else if (tag < RequestField.Tools) {
-      const scalar = walker.kind != JsonKind.Object && walker.kind != JsonKind.Array;
-      field.length = scalar ? walker.text.length : 0;
-      field.truncated = scalar && walker.text.truncated;
-      field.malformed = scalar && walker.text.malformed;
-    }
+  }
+
+  /** The same for one whose value was captured if it is a scalar. */
+  private close(field: JsonField): void {
+    const walker = this.walker;
+    this.place(field);
+    const scalar = walker.kind != JsonKind.Object && walker.kind != JsonKind.Array;
+    field.length = scalar ? walker.text.length : 0;
+    field.truncated = scalar && walker.text.truncated;
+    field.malformed = scalar && walker.text.malformed;
   }
 }
 

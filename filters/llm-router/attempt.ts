@@ -90,7 +90,7 @@ class Attempt extends HttpContext {
     // The name may be cut by pieces: its first one gets the new name, the others lose the old.
     if (end < 0 || start >= size || (end == 0 && start < 0)) return FilterDataStatus.Continue;
     const first = start >= 0;
-    if (replaceInBody(size, max(start, 0), min(end, size), first ? this.modelText(plan, target) : nothing, nothing)) return FilterDataStatus.Continue;
+    if (replaceInBody(size, max(start, 0), min(end, size), first ? this.modelText(plan, target) : nothing)) return FilterDataStatus.Continue;
     // Half an edit must not go out.
     bodyUnreadable.send(plan.api, nothing);
     return FilterDataStatus.StopIterationNoBuffer;

@@ -6,7 +6,6 @@
  */
 import { Exchange, ModelPlace, Problem } from "../pipeline/exchange";
 import { bodyUnreadable, modelNotFound, modelRequired, Refusal } from "../pipeline/refusal";
-import { replaceInBody } from "../pipeline/body-edit";
 import { Stage, StageState, Verdict } from "../pipeline/stage";
 import { Bytes, ByteWriter, headers, log, LogLevel, MapType, Metric, property, Status } from "../sdk";
 import { HEDGE, MODEL_HEADER, RoutingConfig, TRY_TIMEOUT } from "./config";
@@ -17,7 +16,6 @@ import { Target } from "./target";
 
 const TARGET_HEADER = Bytes.literal("x-llm-target");
 const ATTEMPTS_HEADER = Bytes.literal("x-llm-attempts");
-const CONTENT_LENGTH = Bytes.literal("content-length");
 const PATH = Bytes.literal(":path");
 const RETRY_ON = Bytes.literal("x-envoy-retry-on");
 const RETRY_STATUSES = Bytes.literal("x-envoy-retriable-status-codes");
@@ -73,6 +71,15 @@ export class RoutingStage extends Stage {
       if (entry !== null) return this.go(exchange, entry.target, entry.target.value, null, exchange.model);
     }
     return this.byPolicy(exchange, config.onUnknownModel, modelNotFound, exchange.model);
+  }
+
+  /** Attempts see the body as it goes on. */
+  onBodyChanged(exchange: Exchange): void {
+    const plan = this.stateOf(exchange).plan;
+    if (plan === null || plan.place == ModelPlace.Path) return;
+    plan.modelStart = exchange.modelStart;
+    plan.modelEnd = exchange.modelEnd;
+    plan.bodySize = exchange.bodySize;
   }
 
   onResponseHeaders(exchange: Exchange): void {
@@ -198,13 +205,7 @@ export class RoutingStage extends Stage {
     if (exchange.modelPlace == ModelPlace.Path) return this.renameInPath(exchange, served);
     const start = exchange.modelStart;
     const end = exchange.modelEnd;
-    const replacement = writeModel(text.reset(), exchange.modelPlace, start == end, exchange.hasMembers, served).view();
-    const size = exchange.bodySize - (end - start) + replacement.len;
-    if (!replaceInBody(exchange.bodySize, start, end, replacement, exchange.head)) return false;
-    if (exchange.hasContentLength) {
-      headers.replace(MapType.HttpRequestHeaders, CONTENT_LENGTH, text.reset().decimal(size).view());
-    }
-    return true;
+    return exchange.edit(start, end, writeModel(text.reset(), exchange.modelPlace, start == end, exchange.hasMembers, served).view());
   }
 
   private renameInPath(exchange: Exchange, served: Bytes): bool {

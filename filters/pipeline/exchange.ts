@@ -7,9 +7,11 @@ import { JsonField, JsonKind, MAX_VALUE } from "../lib/json-scanner";
 import { Api } from "../lib/llm-api";
 import { UsageReader } from "../lib/usage-reader";
 import { Bytes, ByteWriter } from "../sdk";
+import { edits } from "./body-edit";
 import { CapturedHeaders, WantedHeaders } from "./header-capture";
 import { Refusal } from "./refusal";
 import { StageState } from "./stage";
+import { UsageFilter } from "./usage-filter";
 
 /** Why the body is not known. Stages decide what becomes of such a request; `refusal` is the answer if nobody wants it. */
 export const enum Problem {
@@ -68,6 +70,13 @@ export class Exchange {
   /** Everything else in a JSON body, when a stage asked for it; valid in `onRequest` only. */
   chat: ChatRequest | null = null;
 
+  /** A stage asked for the usage of a stream. */
+  wantsUsage: bool = false;
+  /** The upstream was asked for usage that the client did not ask for: it must not get the event that has it. */
+  usageAdded: bool = false;
+  /** Takes that event out of the answer; null when there is none to be taken out. */
+  usageFilter: UsageFilter | null = null;
+
   /** A stage decided to send the request on as an LLM call: its answer is looked at. */
   routed: bool = false;
   /** Where the request went, by its configured name. Valid while the configuration is. */
@@ -115,6 +124,8 @@ export class Exchange {
     this.modelPlace = ModelPlace.None;
     this.streaming = false;
     this.chat = null;
+    this.wantsUsage = false;
+    this.usageAdded = false;
     this.routed = false;
     this.target.clear();
     this.rule.clear();
@@ -137,6 +148,19 @@ export class Exchange {
   trouble(problem: Problem, refusal: Refusal): void {
     this.problem = problem;
     this.refusal = refusal;
+  }
+
+  /**
+   * Puts a copy of `text` in place of [start, end) of the body, once every stage has let the request pass: while stages are asked, all offsets are those of
+   * the body as it came. False when another stage changes the same bytes.
+   */
+  edit(start: i32, end: i32, text: Bytes): bool {
+    return edits.add(start, end, text);
+  }
+
+  /** Asks that an answer in pieces reports its usage, where the API does that on demand only. The client sees no difference. */
+  wantUsage(): void {
+    this.wantsUsage = true;
   }
 
   /** Takes over what a scan of the JSON body found. `firstMember`: offset where a member can be put in. */

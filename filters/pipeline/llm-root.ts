@@ -37,6 +37,7 @@ export abstract class LlmRoot extends RootContext {
   readonly telemetry: Telemetry = new Telemetry();
   private readonly accessLog: AccessLog = new AccessLog();
   private unreadable: Metric | null = null;
+  private unfiltered: Metric | null = null;
 
   constructor(private readonly name: string) {
     super();
@@ -99,6 +100,20 @@ export abstract class LlmRoot extends RootContext {
   countUnreadable(): void {
     const metric = this.unreadable;
     if (metric !== null) metric.add(1);
+  }
+
+  /** A stream had an event so large that usage which the client did not ask for may have passed. It never happened yet: the counter is made when it does. */
+  countUnfiltered(): void {
+    let metric = this.unfiltered;
+    if (metric === null) {
+      metric = Metric.counter("tokenmesh_llm_streams_unfiltered");
+      this.unfiltered = metric;
+    }
+    metric.add(1);
+  }
+
+  onBodyChanged(exchange: Exchange): void {
+    for (let i = 0; i < this.stages.length; i++) unchecked(this.stages[i]).onBodyChanged(exchange);
   }
 
   onResponseHeaders(exchange: Exchange): void {

@@ -4,8 +4,9 @@
  *
  *   request headers  one pairs call; reserved headers of the client removed; not an LLM path: continue, nothing more
  *                    else stop and wait for the body (Gemini names the model in the path: no waiting, unless a stage wants the body)
- *   request body     read when it is complete (request-body.ts), then `Stage.onRequest` of each stage
- *   response         headers: `Stage.onResponseHeaders`; body: looked through for token usage, never held, never changed
+ *   request body     read when it is complete (request-body.ts), then `Stage.onRequest` of each stage, then changed as they asked for
+ *   response         headers: `Stage.onResponseHeaders`; body: looked through for token usage, passed on at once and unchanged, but for the
+ *                    usage of a stream that only a stage asked for (include-usage.ts)
  *   end              statistics, `Stage.onEnd`
  *
  * Envoy picks the route again because request headers changed.
@@ -30,13 +31,16 @@ import {
   StreamType,
   time,
 } from "../sdk";
+import { answerEdit } from "./answer-edit";
+import { beginFiltering, endFiltering, passWindow } from "./answer-filter";
+import { edits } from "./body-edit";
 import { Body } from "./body-guard";
 import { WINDOW } from "./body-scan";
 import { Exchange, ModelPlace, Problem } from "./exchange";
 import { LlmRoot } from "./llm-root";
 import { envoyRefusal, replaceBody, replaceHeaders } from "./local-reply";
 import { bodyTooLarge, bodyUnreadable, invalidJson, pathTooLong, Refusal, unsupportedEncoding } from "./refusal";
-import { readBody } from "./request-body";
+import { changeBody, readBody } from "./request-body";
 import { DESTINATION, isReserved } from "./reserved-headers";
 import { Verdict } from "./stage";
 
@@ -87,6 +91,7 @@ export class LlmStream extends HttpContext {
   /** The only end that every stream reaches; what an aborted answer had shown of its usage still counts. */
   onDelete(): void {
     if (this.asked) this.root.finish(this.exchange);
+    endFiltering(this.exchange);
     this.stopWaiting();
     this.asked = false;
   }
@@ -187,6 +192,7 @@ export class LlmStream extends HttpContext {
     this.exchange.ownAnswer = refusal;
     if (this.phase != Phase.Routed) return FilterHeadersStatus.Continue;
     this.root.onResponseHeaders(this.exchange);
+    if (this.exchange.usageAdded && !endOfStream && refusal === null) beginFiltering(this.exchange);
     if (endOfStream) this.answerEnds();
     else this.root.note(this.exchange);
     return FilterHeadersStatus.Continue;
@@ -202,16 +208,25 @@ export class LlmStream extends HttpContext {
     }
     if (this.phase != Phase.Routed) return FilterDataStatus.Continue;
     const counted = exchange.usage.outputTotal;
+    answerEdit.begin();
     for (let at = 0; at < size; at += WINDOW) {
       const mark = scratch.mark();
-      if (buffer.get(BufferType.HttpResponseBody, at, WINDOW, chunk) != Status.Ok) break;
+      const length = min(WINDOW, size - at);
+      if (buffer.get(BufferType.HttpResponseBody, answerEdit.place(at), length, chunk) != Status.Ok) break;
       if (at == 0 && exchange.firstByteAt == 0 && exchange.startedAt != 0) this.markFirstByte();
       exchange.usage.feed(chunk.ptr, chunk.len);
+      this.passOn(at, length, size, endOfStream && at + length == size);
       scratch.rewind(mark);
     }
     exchange.answerBytes += size;
     exchange.uncountedBytes = exchange.usage.outputTotal > max(counted, 0) ? 0 : exchange.uncountedBytes + size;
-    if (endOfStream) this.answerEnds();
+    if (endOfStream) {
+      if (size == 0) {
+        chunk.clear();
+        this.passOn(0, 0, 0, true);
+      }
+      this.answerEnds();
+    }
     return FilterDataStatus.Continue;
   }
 
@@ -219,6 +234,11 @@ export class LlmStream extends HttpContext {
   onResponseTrailers(count: i32): FilterTrailersStatus {
     if (this.phase == Phase.Routed) this.answerEnds();
     return FilterTrailersStatus.Continue;
+  }
+
+  /** `chunk` is the window [at, at + length) of the `size` bytes that came. */
+  private passOn(at: i32, length: i32, size: i32, last: bool): void {
+    if (!passWindow(this.exchange, chunk, at, length, size, last)) this.root.countUnfiltered();
   }
 
   private answerEnds(): void {
@@ -294,12 +314,18 @@ export class LlmStream extends HttpContext {
   private ask(): bool {
     const exchange = this.exchange;
     this.asked = true;
+    edits.begin();
     const stages = this.root.stages;
     for (let i = 0; i < stages.length; i++) {
       if (unchecked(stages[i]).onRequest(exchange) == Verdict.Next) continue;
       exchange.routed = false;
       return false;
     }
+    if (!changeBody(exchange)) {
+      exchange.routed = false;
+      return this.refuse(bodyUnreadable);
+    }
+    if (edits.count > 0) this.root.onBodyChanged(exchange);
     exchange.chat = null;
     if (exchange.routed) {
       exchange.usage.reset(exchange.api);

@@ -1,5 +1,6 @@
 /**
- * Reads what the stages need from a complete request body: the model at least, everything `ChatRequest` knows if a stage asked for it.
+ * Reads what the stages need from a complete request body: the model at least, everything `ChatRequest` knows if a stage asked for it. Changes it when
+ * all of them have seen it.
  *
  * The cheapest reader that suffices is taken: most of the time only the model is wanted.
  */
@@ -9,9 +10,11 @@ import { Api } from "../lib/llm-api";
 import { MultipartModel } from "../lib/multipart-model";
 import { Flag, RequestField } from "../lib/request-field";
 import { Utf8Check } from "../lib/utf8-check";
-import { Bytes, scratch } from "../sdk";
+import { Bytes, ByteWriter, headers, MapType, scratch } from "../sdk";
+import { edits } from "./body-edit";
 import { BodyStatus, firstMember, isEmpty, model, readWindow, scanBody, WINDOW, window } from "./body-scan";
 import { Exchange, ModelPlace, Problem } from "./exchange";
+import { includeUsage } from "./include-usage";
 import { ambiguousModel, ambiguousType, invalidForm, invalidJson, invalidUtf8, Refusal } from "./refusal";
 
 /** One reader of each kind for all streams: a body is read from its first to its last byte within one callback. */
@@ -20,7 +23,9 @@ const form = new MultipartModel();
 const utf8 = new Utf8Check();
 
 const MULTIPART = Bytes.literal("multipart/form-data");
+const CONTENT_LENGTH = Bytes.literal("content-length");
 const head = new Bytes();
+const text = new ByteWriter();
 
 /**
  * Fills the exchange from its `bodySize` held bytes. Null when all is well or `exchange.problem` says what is not; a refusal when the body
@@ -30,6 +35,25 @@ export function readBody(exchange: Exchange, contentType: Bytes, needsChat: bool
   if (formAt(contentType, 0)) return readForm(exchange, contentType);
   if (namesFormLater(contentType)) return ambiguousType;
   return needsChat || exchange.api == Api.GeminiGenerate ? readChat(exchange, lastModelWins) : readModel(exchange, lastModelWins);
+}
+
+/**
+ * Changes the body as stages asked for, all at once, and its length; what the exchange says of its size and the places in it is true again. False when the
+ * host refused.
+ */
+export function changeBody(exchange: Exchange): bool {
+  if (exchange.wantsUsage) exchange.usageAdded = includeUsage(exchange);
+  if (edits.count == 0) return true;
+  if (!edits.apply(exchange.bodySize, exchange.head)) return false;
+  exchange.bodySize = edits.after(exchange.bodySize);
+  if (exchange.modelPlace != ModelPlace.Path) {
+    exchange.modelStart = edits.after(exchange.modelStart);
+    exchange.modelEnd = edits.after(exchange.modelEnd);
+  }
+  if (exchange.hasContentLength) {
+    headers.replace(MapType.HttpRequestHeaders, CONTENT_LENGTH, text.reset().decimal(exchange.bodySize).view());
+  }
+  return true;
 }
 
 function readModel(exchange: Exchange, lastModelWins: bool): Refusal | null {

@@ -32,10 +32,13 @@ export abstract class Stage {
     return new StageState();
   }
 
-  /** Headers and body are complete; with `exchange.problem` the body is not known. Headers and body may be changed here. */
+  /** Headers and body are complete; with `exchange.problem` the body is not known. Headers may be changed here, the body by `exchange.edit`. */
   onRequest(exchange: Exchange): Verdict {
     return Verdict.Next;
   }
+
+  /** All stages let the request pass, and its body was changed: size and places of the model in `exchange` are those of the body that goes on. */
+  onBodyChanged(exchange: Exchange): void {}
 
   /** Headers of the answer to a routed request, local replies of Envoy included. They may be changed here. */
   onResponseHeaders(exchange: Exchange): void {}

@@ -17,6 +17,8 @@ export class RateLimitConfig {
   rules: RateLimitRule[] = [];
   /** Budgets that are kept at the same time, over all rules. */
   maxKeys: i32 = DEFAULT_KEYS;
+  /** Streams that tokens are counted of report their usage, whether the client asked for it or not. */
+  includeUsage: bool = true;
 
   get needsChat(): bool {
     for (let i = 0; i < this.rules.length; i++) if (this.rules[i].needsChat) return true;
@@ -48,6 +50,7 @@ export class RateLimitReader {
       if (taken.includes(name)) continue;
       if (name == "rules") config.rules = new RuleReader(reader, this.traffic, tenantHeader).readAll(at, value);
       else if (name == "maxKeys") config.maxKeys = reader.integer(at, value, LEAST_KEYS, MOST_KEYS);
+      else if (name == "includeUsage") config.includeUsage = reader.flag(at, value);
       else if (name != "tenantHeader") reader.unknown(at);
     }
     if (root.get("rules") === null) reader.fail(this.at + "rules", "missing; list at least one rule");

@@ -9,6 +9,7 @@ export {
   proxy_on_request_trailers,
   proxy_on_response_body,
   proxy_on_response_headers,
+  proxy_on_response_trailers,
 } from "../sdk/exports/http";
 export { proxy_on_tick } from "../sdk/exports/root";
 

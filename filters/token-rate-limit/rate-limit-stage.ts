@@ -2,6 +2,7 @@
  * Holds requests to their budgets: reserves what a request will take before it runs, and settles for what it took when it is over.
  *
  *   request   all rules that match: key, estimate, reservation; one that refuses gives back what the others reserved, and answers 429
+ *             streams are made to report their usage
  *   answer    x-ratelimit-* of the limits with the least left
  *   end       completed, broken off, timed out, refused by a later stage: the reservation becomes what was used
  *
@@ -58,6 +59,7 @@ class RateLimitState extends StageState {
 @final
 export class RateLimitStage extends Stage {
   private readonly rules: RateLimitRule[];
+  private readonly includeUsage: bool;
   /** By rule. */
   private readonly budgets: Budget[] = [];
   private readonly identities: Bytes[] = [];
@@ -71,6 +73,7 @@ export class RateLimitStage extends Stage {
     let largest = 0;
     for (let i = 0; i < rules.length; i++) largest = max(largest, budgetOf(rules[i]).size);
     this.rules = rules;
+    this.includeUsage = config.includeUsage;
     this.store = new BudgetStore(config.maxKeys, largest);
     this.forecast = forecastOf(tokensPerByte);
     this.metrics = new LimitMetrics(rules);
@@ -105,7 +108,10 @@ export class RateLimitStage extends Stage {
       if (!this.reserve(exchange, state, i)) return this.refuse(exchange, state, i);
     }
     // Alone, without a stage that routes, the answer is to be looked at all the same.
-    if (state.count > 0 && exchange.problem == Problem.None) exchange.routed = true;
+    if (state.count > 0 && exchange.problem == Problem.None) {
+      exchange.routed = true;
+      if (this.includeUsage && this.countsTokens(state)) exchange.wantUsage();
+    }
     return Verdict.Next;
   }
 
@@ -138,6 +144,11 @@ export class RateLimitStage extends Stage {
 
   private stateOf(exchange: Exchange): RateLimitState {
     return changetype<RateLimitState>(unchecked(exchange.states[this.index]));
+  }
+
+  private countsTokens(state: RateLimitState): bool {
+    for (let i = 0; i < state.count; i++) if (unchecked(this.rules[unchecked(state.rules[i])]).countsTokens) return true;
+    return false;
   }
 
   /** False when the budget of `budgetKey` has no room, and the rule is in force. */

@@ -8,6 +8,10 @@ import { TokenCounts } from "../lib/token-charge";
 import { TokenLearner } from "../lib/token-learner";
 import { Exchange, ModelPlace } from "../pipeline/exchange";
 import { upstreamTimeout } from "../pipeline/refusal";
+import { Bytes } from "../sdk";
+
+const COUNT_TOKENS = Bytes.literal("/count_tokens");
+const path = new Bytes();
 
 /** More tokens than this no model writes; a client that asks for more has not set a limit. */
 const MOST_COMPLETION: f64 = 1e9;
@@ -84,7 +88,7 @@ function rawBytes(field: JsonField): u32 {
 
 /** The largest output limit that the request names, for each of the answers that it wants; -1 for none. */
 function declaredCompletion(exchange: Exchange): i64 {
-  if (exchange.api == Api.Embeddings) return 0;
+  if (exchange.api == Api.Embeddings || countsOnly(exchange)) return 0;
   const chat = exchange.chat;
   if (chat === null) return -1;
   let most: f64 = -1;
@@ -95,4 +99,10 @@ function declaredCompletion(exchange: Exchange): i64 {
   if (!(most >= 0 && most <= MOST_COMPLETION)) return -1;
   const choices = chat.number(RequestField.Choices);
   return <i64>ceil(most * (choices >= 1 && choices <= 1024 ? choices : 1));
+}
+
+/** Anthropic's call that counts a prompt and answers nothing else. */
+function countsOnly(exchange: Exchange): bool {
+  path.set(exchange.path.view().ptr, exchange.pathEnd);
+  return path.endsWith(COUNT_TOKENS);
 }

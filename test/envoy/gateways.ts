@@ -223,6 +223,9 @@ export async function writeStackConfig(
     CLAUDE_A_PORT: port(claude[0]),
     CLAUDE_B_PORT: port(claude[1]),
   });
+  // Bodies of megabytes are for the limits of bodies, not of budgets.
+  const limits = join(dir, "token-rate-limit.yaml");
+  await writeFile(limits, (await readFile(limits, "utf8")).replaceAll("amount: 1000000", "amount: 1000000000000"));
   if (router === undefined) return;
   const file = join(dir, "llm-router.yaml");
   const document = parse(await readFile(file, "utf8")) as JsonObject;

@@ -40,6 +40,9 @@ const general: RateLimitRow[] = [
   ["duplicates in another way", base({ duplicateModel: "firstWins" }), false],
   ["an access log in quotes", base({ accessLog: "true" }), false],
   ["metrics by a word", base({ metrics: true }), false],
+  ["usage as it comes", base({ includeUsage: false }), true],
+  ["usage that is asked for", base({ includeUsage: true }), true],
+  ["usage by a word", base({ includeUsage: "true" }), false],
   ...[1024, 65_536, 1_048_576].map((keys): RateLimitRow => [`${keys} keys`, base({ maxKeys: keys }), true]),
   ...[0, 1023, 1_048_577, 2000.5, "2000", -1].map(
     (keys): RateLimitRow => [`keys: ${show(keys)}`, base({ maxKeys: keys }), false],

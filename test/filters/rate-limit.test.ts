@@ -95,6 +95,16 @@ describe("a budget of tokens", () => {
     expect(told(stream)["remaining-tokens"]).toBe(String(10_000 - PROMPT - completion));
   });
 
+  it("expects no answer from a call that only counts, or that makes embeddings", async () => {
+    const gateway = await LimitHost.start(one(limit(10_000)));
+    for (const path of ["/v1/messages/count_tokens", "/v1/embeddings"]) {
+      const body = { model: "m", input: "x".repeat(40), messages: [{ role: "user", content: "x".repeat(40) }] };
+      const stream = gateway.ask(body, [...team(path), [":path", path]]);
+      gateway.answer(stream, { input: 1, output: 0 });
+      expect([path, told(stream)["remaining-tokens"]]).toEqual([path, String(10_000 - PROMPT)]);
+    }
+  });
+
   it("learns what models write and how long prompts are", async () => {
     const gateway = await LimitHost.start({ ...one(limit(1e9)), tokensPerByte: 0.5 });
     const body = { model: "m", messages: [{ role: "user", content: "x".repeat(1000) }] };

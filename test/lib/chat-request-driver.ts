@@ -19,6 +19,7 @@ interface Exports {
   value(field: number): number;
   length(field: number): number;
   defects(field: number): number;
+  streamOptionsEmpty(): number;
   number(field: number): number;
   flag(field: number): number;
   tools(): number;
@@ -106,6 +107,8 @@ export interface Facts {
   fields: Record<FieldName, Field>;
   stream: (typeof flags)[number];
   includeUsage: (typeof flags)[number];
+  streamOptions: Omit<Field, "number">;
+  streamOptionsEmpty: boolean;
   tools: number;
   images: number;
   promptBytes: number;
@@ -136,6 +139,8 @@ export function read(api: Api, body: Buffer | string, step = 0): Facts {
     fields,
     stream: flags[wasm.flag(fieldNames.indexOf("stream"))] ?? "absent",
     includeUsage: flags[wasm.flag(fieldNames.indexOf("include_usage"))] ?? "absent",
+    streamOptions: tokenAt(fieldNames.length, bytes),
+    streamOptionsEmpty: wasm.streamOptionsEmpty() !== 0,
     tools: wasm.tools(),
     images: wasm.images(),
     promptBytes: wasm.promptBytes(),
@@ -147,6 +152,10 @@ export function read(api: Api, body: Buffer | string, step = 0): Facts {
 }
 
 function fieldAt(index: number, bytes: Buffer): Field {
+  return { ...tokenAt(index, bytes), number: wasm.number(index) };
+}
+
+function tokenAt(index: number, bytes: Buffer): Omit<Field, "number"> {
   const kind = kinds[wasm.kind(index)] ?? "absent";
   const defects = wasm.defects(index);
   return {
@@ -154,7 +163,6 @@ function fieldAt(index: number, bytes: Buffer): Field {
     count: wasm.count(index),
     raw: kind === "absent" ? "" : bytes.subarray(wasm.start(index), wasm.end(index)).toString(),
     value: Buffer.from(new Uint8Array(wasm.memory.buffer, wasm.value(index), wasm.length(index))).toString(),
-    number: wasm.number(index),
     truncated: (defects & 1) !== 0,
     malformed: (defects & 2) !== 0,
   };

@@ -15,6 +15,8 @@ export interface RateLimits {
   readonly rules: readonly RateLimitRule[];
   /** Budgets that are kept at the same time, over all rules. */
   readonly maxKeys: number;
+  /** Streams that tokens are counted of report their usage, whether the client asked for it or not. */
+  readonly includeUsage: boolean;
 }
 
 export interface RateLimitRule {

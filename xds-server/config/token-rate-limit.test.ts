@@ -95,6 +95,7 @@ describe("a valid TokenRateLimit", () => {
         },
       ],
       maxKeys: 65_536,
+      includeUsage: true,
     });
   });
 
@@ -171,7 +172,7 @@ describe("what the filter gets", () => {
     expect(JSON.stringify(rateLimits(spec))).toBe(
       '{"tenantHeader":"x-tenant","rules":[{"name":"first","match":{"stream":true},"key":[{"claim":"sub","payloadKey":"jwt"},{"model":true}],' +
         '"missingKey":"shared","limits":[{"unit":"money","amount":1e-9,"per":"month","rolling":false,"timeZone":"Z"}],' +
-        '"prices":[{"model":"m","input":1,"cachedInput":1,"cacheWrite":1,"output":2,"reasoning":2}],"shadow":true}],"maxKeys":65536}',
+        '"prices":[{"model":"m","input":1,"cachedInput":1,"cacheWrite":1,"output":2,"reasoning":2}],"shadow":true}],"maxKeys":65536,"includeUsage":true}',
     );
   });
 });

@@ -186,7 +186,12 @@ describe("the configuration of both", () => {
       duplicateModel: "reject",
       accessLog: true,
       metrics: { enabled: true },
-      rateLimit: { tenantHeader: "x-b", rules: [expect.objectContaining({ name: "all" })], maxKeys: 2048 },
+      rateLimit: {
+        tenantHeader: "x-b",
+        rules: [expect.objectContaining({ name: "all" })],
+        maxKeys: 2048,
+        includeUsage: true,
+      },
     });
     expect(routing).toEqual({
       routeHeader: "x-llm-route",

@@ -153,8 +153,8 @@ export function rateLimitConfiguration(spec: TokenRateLimitSpec): string {
 }
 
 /** The member `rateLimit` of llm-gateway. */
-export function rateLimits({ tenantHeader, rules, maxKeys }: TokenRateLimitSpec): JsonObject {
-  return { tenantHeader, rules: rules.map(rateLimitRuleJson), maxKeys };
+export function rateLimits({ tenantHeader, rules, maxKeys, includeUsage }: TokenRateLimitSpec): JsonObject {
+  return { tenantHeader, rules: rules.map(rateLimitRuleJson), maxKeys, includeUsage };
 }
 
 function rateLimitRuleJson(rule: RateLimitRule): Json {

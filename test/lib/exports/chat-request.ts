@@ -2,6 +2,7 @@
 import "../../../filters/sdk/abort";
 import { ChatRequest } from "../../../filters/lib/chat-request";
 import { jsonNumber } from "../../../filters/lib/json-number";
+import { JsonField } from "../../../filters/lib/json-scanner";
 import { Span, SpanList } from "../../../filters/lib/span-list";
 
 const request = new ChatRequest();
@@ -41,32 +42,36 @@ export function firstMember(): u32 {
 }
 
 export function kind(index: i32): i32 {
-  return request.fields[index].kind;
+  return fieldOf(index).kind;
 }
 
 export function count(index: i32): i32 {
-  return request.fields[index].count;
+  return fieldOf(index).count;
 }
 
 export function start(index: i32): u32 {
-  return request.fields[index].start;
+  return fieldOf(index).start;
 }
 
 export function end(index: i32): u32 {
-  return request.fields[index].end;
+  return fieldOf(index).end;
 }
 
 export function value(index: i32): usize {
-  return request.fields[index].value;
+  return fieldOf(index).value;
 }
 
 export function length(index: i32): i32 {
-  return request.fields[index].length;
+  return fieldOf(index).length;
 }
 
 /** 1 truncated, 2 malformed. */
 export function defects(index: i32): i32 {
-  return (request.fields[index].truncated ? 1 : 0) | (request.fields[index].malformed ? 2 : 0);
+  return (fieldOf(index).truncated ? 1 : 0) | (fieldOf(index).malformed ? 2 : 0);
+}
+
+export function streamOptionsEmpty(): bool {
+  return request.streamOptionsEmpty;
 }
 
 export function number(index: i32): f64 {
@@ -129,6 +134,11 @@ export function decode(at: usize, length: i32): i32 {
 
 export function collect(): void {
   __collect();
+}
+
+/** Behind the fields: `stream_options`. */
+function fieldOf(index: i32): JsonField {
+  return index < request.fields.length ? request.fields[index] : request.streamOptions;
 }
 
 function listOf(list: i32): SpanList {

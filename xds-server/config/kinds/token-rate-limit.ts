@@ -1,7 +1,7 @@
 /** TokenRateLimit: the configuration of filters/token-rate-limit, checked here with the filter's own limits so that a mistake never reaches Envoy. */
 import type { TokenRateLimitSpec } from "../rate-limit-model.ts";
 import { object, type Reader, required, withDefault } from "../reader.ts";
-import { integer } from "../scalars.ts";
+import { boolean, integer } from "../scalars.ts";
 import { declaredBy } from "./llm-names.ts";
 import { trafficFields } from "./llm-traffic.ts";
 import { rateLimitRules } from "./rate-limit-rule.ts";
@@ -14,4 +14,5 @@ export const tokenRateLimitSpec: Reader<TokenRateLimitSpec> = (cursor) =>
     ...trafficFields,
     rules: required(rateLimitRules(declaredBy(cursor))),
     maxKeys: withDefault(maxKeys, 65_536),
+    includeUsage: withDefault(boolean, true),
   })(cursor);
