@@ -46,7 +46,7 @@ const ENV_KEY = "TOKENMESH_TEST_PROVIDER_KEY";
 const PREFIX = "llm/default/chat/";
 
 describe.each(versionsUnderTest())("an LLMRouter in a real Envoy, %s", (version) => {
-  /** Envoy 1.36 has no composite clusters. */
+  const NO_POOLS = "Envoy 1.36 has no composite clusters";
   const hasPools = compareVersions(version, "1.37.0") >= 0;
   let first: Provider;
   let second: Provider;
@@ -194,7 +194,8 @@ ${more}`;
     expect(first.calls).toEqual([]);
   });
 
-  it.runIf(hasPools)("falls back, each target with its own model and key", async () => {
+  it("falls back, each target with its own model and key", async (context) => {
+    if (!hasPools) context.skip(NO_POOLS);
     await settled();
     first.status = 429;
     expect(await ask("gpt-x")).toBe(200);
@@ -203,7 +204,8 @@ ${more}`;
     expect(second.calls[0]?.headers.authorization).toBeUndefined();
   });
 
-  it.runIf(hasPools)("lets a request end with the code it began with", async () => {
+  it("lets a request end with the code it began with", async (context) => {
+    if (!hasPools) context.skip(NO_POOLS);
     await settled();
     let release = () => {};
     first.until = new Promise<void>((resolve) => {

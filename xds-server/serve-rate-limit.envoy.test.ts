@@ -56,7 +56,7 @@ interface Answer {
 }
 
 describe.each(versionsUnderTest())("a TokenRateLimit in a real Envoy, %s", (version) => {
-  /** Envoy 1.36 has no composite clusters. */
+  const NO_POOLS = "Envoy 1.36 has no composite clusters";
   const hasPools = compareVersions(version, "1.37.0") >= 0;
   const clock = new HeldClock();
   let first: Replica;
@@ -410,7 +410,8 @@ ${more}
       expect(await usedOf(AMOUNT, "alice")).toBe(one.used + two.used);
     });
 
-    it.runIf(hasPools)("charges a request with a fallback once, and never falls back from its own 429", async () => {
+    it("charges a request with a fallback once, and never falls back from its own 429", async (context) => {
+      if (!hasPools) context.skip(NO_POOLS);
       await start(both());
       first.failNext({ kind: "status", status: 503 });
       const { status: code, used, headers } = await ask("alice");

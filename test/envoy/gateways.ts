@@ -223,9 +223,10 @@ export async function writeStackConfig(
     CLAUDE_A_PORT: port(claude[0]),
     CLAUDE_B_PORT: port(claude[1]),
   });
-  // Bodies of megabytes are for the limits of bodies, not of budgets.
+  // The limiter runs, but neither refuses bodies of megabytes nor asks streams for their usage: the replicas' answers depend on every byte of a request.
   const limits = join(dir, "token-rate-limit.yaml");
-  await writeFile(limits, (await readFile(limits, "utf8")).replaceAll("amount: 1000000", "amount: 1000000000000"));
+  const text = (await readFile(limits, "utf8")).replaceAll("amount: 1000000", "amount: 1000000000000");
+  await writeFile(limits, replaceOnce(text, "spec:", "spec:\n  includeUsage: false"));
   if (router === undefined) return;
   const file = join(dir, "llm-router.yaml");
   const document = parse(await readFile(file, "utf8")) as JsonObject;
