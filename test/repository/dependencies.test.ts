@@ -31,6 +31,7 @@ const table: readonly (readonly [folder: string, mayImport: readonly string[]])[
       "xds-server/errors.ts",
       "xds-server/log.ts",
       "xds-server/server/ads-server.ts",
+      "xds-server/server/http-server.ts",
       "npm:@grpc/grpc-js",
       "npm:commander",
       "npm:ioredis",

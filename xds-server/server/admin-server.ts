@@ -2,11 +2,9 @@
  * The admin API: `GET /ready`, `/metrics` (Prometheus), `/snapshot` (what is served, and what each Envoy has). Plain HTTP for
  * loopback or a private network; it changes nothing.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { ServerError } from "../errors.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "../log.ts";
-import { splitAddress } from "./ads-server.ts";
+import { type HttpServer, startHttpServer } from "./http-server.ts";
 
 export interface AdminAnswer {
   readonly status: number;
@@ -17,44 +15,18 @@ export interface AdminAnswer {
 /** Handlers by path; they may be slow (metrics are collected), never throw on user input. */
 export type AdminRoutes = Readonly<Record<string, () => AdminAnswer | Promise<AdminAnswer>>>;
 
-export interface AdminServer {
-  readonly address: string;
-  close(): Promise<void>;
-}
-
 export function json(status: number, value: unknown): AdminAnswer {
   return { status, contentType: "application/json", body: `${JSON.stringify(value, undefined, 2)}\n` };
 }
 
 /** @throws ServerError TM_LISTEN_FAILED, TM_USAGE */
-export async function startAdminServer(address: string, routes: AdminRoutes, log: Logger): Promise<AdminServer> {
-  const { host, port } = splitAddress(address);
-  const server = createServer(
-    { requestTimeout: 10_000, headersTimeout: 5_000, keepAliveTimeout: 5_000 },
-    (request, response) => {
-      answer(request, response, routes).catch((error: unknown) => {
-        log("error", "admin request failed", { path: request.url?.slice(0, 200), error: String(error) });
-        if (!response.headersSent)
-          send(request, response, json(500, { error: "internal error; see the server's log" }));
-      });
-    },
-  );
-  server.maxConnections = 256;
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) =>
-      reject(new ServerError("TM_LISTEN_FAILED", `cannot listen on ${address}: ${error.message}`)),
-    );
-    server.listen(port, host.replace(/^\[|\]$/g, ""), resolve);
+export function startAdminServer(address: string, routes: AdminRoutes, log: Logger): Promise<HttpServer> {
+  return startHttpServer(address, (request, response) => {
+    answer(request, response, routes).catch((error: unknown) => {
+      log("error", "admin request failed", { path: request.url?.slice(0, 200), error: String(error) });
+      if (!response.headersSent) send(request, response, json(500, { error: "internal error; see the server's log" }));
+    });
   });
-  const bound = server.address() as AddressInfo;
-  return {
-    address: `${host}:${bound.port}`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, routes: AdminRoutes): Promise<void> {

@@ -3,11 +3,11 @@
  * Loopback by default. With a token, everything but `/ready` and `/metrics` asks for it.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { ServerError } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
 import { splitAddress } from "../../server/ads-server.ts";
+import { type HttpServer, startHttpServer } from "../../server/http-server.ts";
 import { type BudgetAdmin, parseChange } from "./budget-admin.ts";
 import { PERIODS } from "./calendar.ts";
 import { LEDGER_ERRORS, LedgerError } from "./errors.ts";
@@ -24,11 +24,6 @@ export interface AdminContext {
   /** Bearer token; without one, whoever reaches the address may change budgets. */
   readonly token: string | undefined;
   readonly log: Logger;
-}
-
-export interface LedgerAdminServer {
-  readonly address: string;
-  close(): Promise<void>;
 }
 
 interface Answer {
@@ -77,35 +72,16 @@ const OPEN_PATHS = new Set(["/ready", "/metrics"]);
 const LOOPBACK = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\])$/;
 
 /** @throws ServerError TM_LISTEN_FAILED, TM_USAGE (also for an address beyond loopback without a token) */
-export async function startLedgerAdmin(address: string, context: AdminContext): Promise<LedgerAdminServer> {
-  const { host, port } = splitAddress(address);
+export async function startLedgerAdmin(address: string, context: AdminContext): Promise<HttpServer> {
+  const { host } = splitAddress(address);
   if (context.token === undefined && !LOOPBACK.test(host)) {
     throw new ServerError("TM_USAGE", `the admin API listens on ${host} only with a token (TOKENMESH_LEDGER_TOKEN)`);
   }
-  const server = createServer(
-    { requestTimeout: 10_000, headersTimeout: 5_000, keepAliveTimeout: 5_000 },
-    (request, response) => {
-      handle(request, context)
-        .catch((error: unknown) => failure(error, request, context.log))
-        .then((answer) => send(request, response, answer));
-    },
-  );
-  server.maxConnections = 256;
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) =>
-      reject(new ServerError("TM_LISTEN_FAILED", `cannot listen on ${address}: ${error.message}`)),
-    );
-    server.listen(port, host.replace(/^\[|\]$/g, ""), resolve);
+  return startHttpServer(address, (request, response) => {
+    handle(request, context)
+      .catch((error: unknown) => failure(error, request, context.log))
+      .then((answer) => send(request, response, answer));
   });
-  const bound = server.address() as AddressInfo;
-  return {
-    address: `${host}:${bound.port}`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
 }
 
 async function handle(request: IncomingMessage, context: AdminContext): Promise<Answer> {
