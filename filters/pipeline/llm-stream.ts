@@ -284,17 +284,32 @@ export class LlmStream extends HttpContext {
       exchange.modelEnd = path.modelEnd;
       exchange.setModel(path.value, path.length, path.truncated || path.malformed);
     } else {
-      const suffixes = traffic.suffixes;
-      const size = rawPath.len;
-      let at = 0;
-      rawPath.len = path.end;
-      while (at < suffixes.length && !rawPath.endsWith(unchecked(suffixes[at]))) at++;
-      rawPath.len = size;
-      if (at == suffixes.length) return false;
+      const end = this.endOfSuffix();
+      if (end == 0) return false;
       // Of the path, not of the suffix: `/completions` may be listed before `/chat/completions`.
-      exchange.api = apiOfSuffix(rawPath.ptr, path.end);
+      exchange.api = apiOfSuffix(rawPath.ptr, end);
     }
     return true;
+  }
+
+  /** Where the listed suffix of the path ends; 0 when it has none. Many servers take a path with slashes behind it for the same one, so they hide nothing. */
+  private endOfSuffix(): i32 {
+    let end = path.end;
+    if (this.hasSuffix(end)) return end;
+    while (end > 0 && rawPath.at(end - 1) == 0x2f) end--;
+    if (end == path.end) return 0;
+    // A listed suffix may have one itself.
+    return this.hasSuffix(end) ? end : this.hasSuffix(end + 1) ? end + 1 : 0;
+  }
+
+  private hasSuffix(end: i32): bool {
+    const suffixes = this.root.traffic.suffixes;
+    const size = rawPath.len;
+    let at = 0;
+    rawPath.len = end;
+    while (at < suffixes.length && !rawPath.endsWith(unchecked(suffixes[at]))) at++;
+    rawPath.len = size;
+    return at < suffixes.length;
   }
 
   /** The body is complete, or too large: reads it and asks the stages. False when it was answered. */

@@ -271,6 +271,17 @@ describe("other paths", () => {
     expect(error(refused)).toMatchObject(shape);
   });
 
+  it.each(["/", "//", "/?a=b", `${"/".repeat(3_000)}?a=/x/`])("is the same with %j behind it", async (behind) => {
+    const gateway = await RouterHost.start({
+      paths: ["/chat/completions", "/own/"],
+      models: [{ model: "a", route: "r" }],
+    });
+    for (const path of [`/v1/chat/completions${behind}`, `/v1/own/${behind}`]) {
+      expect(sent(gateway.send('{"model":"a"}', chat({ ":path": path })))).toMatchObject({ route: "r", path });
+    }
+    expect(sent(gateway.send('{"model":"a"}', chat({ ":path": `/v1/other${behind}` }))).route).toBeUndefined();
+  });
+
   it.each([
     "/v1/models",
     "/v1/files",
