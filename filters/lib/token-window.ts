@@ -140,11 +140,16 @@ export class TokenWindow {
     return found;
   }
 
+  /** The clock was far ahead and is back: at this time the meter begins anew, and reservations that it had are gone. */
+  restarts(meter: usize, now: i64): bool {
+    return load<i64>(meter) > clamped(now) + this.longest;
+  }
+
   /** Brings the meter to the time of the clock, and returns the time that counts: `now`, or the newest the meter has seen. */
   private advance(meter: usize, now: i64): i64 {
     const time = clamped(now);
     const newest = load<i64>(meter);
-    if (newest > time + this.longest) memory.fill(meter, 0, this.size);
+    if (this.restarts(meter, now)) memory.fill(meter, 0, this.size);
     else if (newest >= time) return newest;
     else this.pass(meter, newest, time);
     store<i64>(meter, time);

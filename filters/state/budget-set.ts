@@ -52,7 +52,7 @@ export class BudgetSet {
     memory.fill(entry, 0, this.stride);
     store<u64>(entry, low);
     store<u64>(entry, high, 8);
-    store<u32>(entry, serial, 20);
+    setSerial(entry, serial);
   }
 
   /** The entry was used and will be idle at that time; it becomes the first. */
@@ -70,6 +70,12 @@ export class BudgetSet {
 @inline
 export function serialOf(entry: usize): u32 {
   return load<u32>(entry, 20);
+}
+
+/** Claims that know another serial hold nothing of the entry any more. */
+@inline
+export function setSerial(entry: usize, serial: u32): void {
+  store<u32>(entry, serial, 20);
 }
 
 @inline

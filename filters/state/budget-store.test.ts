@@ -117,6 +117,21 @@ describe("one worker", () => {
     }
   });
 
+  it("gives nothing back that went when the clock was ahead", async () => {
+    for (const early of [true, false]) {
+      const { worker } = await one([limit(1_000, "second")]);
+      expect(worker.reserve(0, key, [800], begin, 1)).toBe("admitted");
+      expect(worker.reserve(0, key, [1], begin + 5_000, 2)).toBe("admitted");
+      // Back again, the meter begins anew: the first reservation is in it no more.
+      if (early) worker.settle(1, [10], begin);
+      expect(worker.reserve(0, key, [800], begin, 3)).toBe("admitted");
+      if (!early) worker.settle(1, [10], begin);
+      expect(worker.reserve(0, key, [800], begin, 4)).toBe("refused");
+      worker.settle(3, [100], begin);
+      expect(worker.reserve(0, key, [800], begin, 4)).toBe("admitted");
+    }
+  });
+
   it("settles in the window that the meter admitted in, not the one of a clock that went back", async () => {
     const { worker } = await one([limit(100, "minute")]);
     const next = begin + 60_000;

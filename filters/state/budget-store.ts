@@ -20,7 +20,7 @@
  */
 import { Bytes, scratch, sharedData, Status } from "../sdk";
 import { Budget, Claim, MAX_LIMITS } from "./budget";
-import { BudgetSet, entryBytes, isLive, metersOf, serialOf, WAYS } from "./budget-set";
+import { BudgetSet, entryBytes, isLive, metersOf, serialOf, setSerial, WAYS } from "./budget-set";
 
 export { Budget, Claim, MAX_LIMITS } from "./budget";
 
@@ -87,7 +87,7 @@ export class BudgetStore {
   reserve(budget: Budget, hashLow: u64, hashHigh: u64, wants: StaticArray<i64>, now: i64, claim: Claim): Verdict {
     claim.begin(budget, hashLow, hashHigh, now);
     const mark = scratch.mark();
-    const verdict = budget.size > this.largest ? this.unreadable() : this.tryReserve(wants, now, claim);
+    const verdict = budget.size > this.largest ? this.unreadable() : this.tryReserve(budget, wants, now, claim);
     scratch.rewind(mark);
     claim.open = verdict != Verdict.Refused;
     if (verdict == Verdict.Unwritten) claim.forget();
@@ -121,7 +121,7 @@ export class BudgetStore {
     this.pendingSettles = kept;
   }
 
-  private tryReserve(wants: StaticArray<i64>, now: i64, claim: Claim): Verdict {
+  private tryReserve(budget: Budget, wants: StaticArray<i64>, now: i64, claim: Claim): Verdict {
     const second = seconds(now);
     const mark = scratch.mark();
     for (let round = 0; round < TRIES; round++) {
@@ -134,7 +134,7 @@ export class BudgetStore {
         entry = this.set.victim(set, second);
         drops = isLive(entry, second);
         this.set.clear(entry, claim.hashLow, claim.hashHigh, this.version);
-      }
+      } else this.renew(entry, budget, now);
       if (!claim.reserve(metersOf(entry), now, wants)) return Verdict.Refused;
       claim.serial = serialOf(entry);
       this.set.touch(set, entry, idleSecond(claim.emptyAt(), now));
@@ -162,7 +162,8 @@ export class BudgetStore {
         done = true;
         break;
       }
-      // Another serial: the reservation went with an entry that was dropped. What was used counts all the same.
+      this.renew(entry, claim.budget!, now);
+      // Another serial: the reservation went with an entry that was dropped, or began anew. What was used counts all the same.
       const emptyAt = claim.settle(metersOf(entry), now, serialOf(entry) == claim.serial);
       this.set.touch(set, entry, idleSecond(emptyAt, now));
       const status = sharedData.set(this.key, this.value, this.version);
@@ -171,6 +172,11 @@ export class BudgetStore {
     }
     scratch.rewind(mark);
     return done;
+  }
+
+  /** Meters that begin anew have lost their reservations: no claim may give one back. Versions grow with each write, so the serial is a new one. */
+  private renew(entry: usize, budget: Budget, now: i64): void {
+    if (budget.restarts(metersOf(entry), now)) setSerial(entry, this.version);
   }
 
   /** Puts the set of the claim, or a blank one, into `value`. False when the host refuses. */

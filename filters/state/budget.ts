@@ -31,6 +31,16 @@ export class Budget {
     this.leased = leased;
   }
 
+  /** Some meter begins anew at this time, because the clock was ahead. */
+  restarts(meters: usize, now: i64): bool {
+    let meter = meters;
+    for (let i = 0; i < this.count; i++) {
+      if (this.window(i).restarts(meter, now)) return true;
+      meter += <usize>this.window(i).size;
+    }
+    return false;
+  }
+
   @inline
   window(index: i32): TokenWindow {
     return unchecked(this.windows[index]);
