@@ -13,6 +13,13 @@ import { UsageEvent } from "./usage-event";
 
 /** Most bytes that are held back. An event that needs more to be known ends the filtering of its stream. */
 export const HELD_LIMIT: i32 = 64 * 1024;
+/** Most that all streams of a VM hold back together. */
+const HELD_BY_ALL: i32 = 8 * 1024 * 1024;
+let heldByAll: i32 = 0;
+/** A stream keeps the memory of fewer bytes for its next event. */
+const SMALL: i32 = 4096;
+/** One for all streams: what passes is written within one callback. */
+const passing = new ByteWriter();
 
 const LF: u8 = 0x0a;
 const CR: u8 = 0x0d;
@@ -42,7 +49,7 @@ const enum Line {
 @final
 export class UsageFilter {
   /** What passes of the last piece, if `feed` said that it is not all of it: valid until the next call. */
-  readonly out: ByteWriter = new ByteWriter();
+  readonly out: ByteWriter = passing;
   /** An event was too large: all of the rest passes. */
   gaveUp: bool = false;
 
@@ -78,8 +85,8 @@ export class UsageFilter {
 
   /** Gives memory back. */
   release(): void {
+    heldByAll -= this.held.len;
     this.held.release();
-    this.out.reset();
   }
 
   /** Something is held back. */
@@ -195,7 +202,7 @@ export class UsageFilter {
         this.giveUp();
       } else if (this.usage.found) {
         this.cut(this.start, next);
-        this.held.reset();
+        this.drop();
         this.removed = true;
       } else {
         this.pass();
@@ -218,8 +225,18 @@ export class UsageFilter {
   private pass(): void {
     if (this.held.len == 0) return;
     this.out.bytes(this.held.view());
-    this.held.reset();
+    this.drop();
     this.differs = true;
+  }
+
+  /** Nothing is held back any more. */
+  private drop(): void {
+    if (this.held.len > SMALL) {
+      this.release();
+      return;
+    }
+    heldByAll -= this.held.len;
+    this.held.reset();
   }
 
   private cut(from: usize, to: usize): void {
@@ -230,10 +247,12 @@ export class UsageFilter {
 
   /** Keeps what this piece has of the open event. */
   private hold(end: usize): void {
-    if (this.size(end) > HELD_LIMIT) {
+    const more = <i32>(end - this.start);
+    if (this.size(end) > HELD_LIMIT || heldByAll + more > HELD_BY_ALL) {
       this.giveUp();
-    } else if (this.start < end) {
-      this.held.raw(this.start, <i32>(end - this.start));
+    } else if (more > 0) {
+      heldByAll += more;
+      this.held.raw(this.start, more);
       this.cut(this.start, end);
     }
   }

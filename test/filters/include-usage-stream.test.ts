@@ -240,6 +240,29 @@ describe("an event that is large", () => {
     },
   );
 
+  it("and those of a thousand streams wait in bounded memory, and nothing of them is lost", async () => {
+    const gateway = await start({
+      rules: [{ name: "all", limits: [{ unit: "tokens", amount: 1e12, per: "minute" }] }],
+    });
+    const begun = `data: {"usage":{"x":"${"y".repeat(60_000)}`;
+    const end = `"},"choices":[{}]}\n\n`;
+    const streams = Array.from({ length: 1_000 }, () => {
+      const request = gateway.ask({ ...call, stream: true });
+      return request.responseHeaders(streamHeaders).responseBody(begun, {});
+    });
+    expect(gateway.trapped).toBe(false);
+    // Of the 60 MB that are undecided, 8 MiB wait; Wasm memory never shrinks.
+    expect(gateway.host.workerVm(0, "limits").memory.pages).toBeLessThan(600);
+    expect(unfiltered(gateway)).toBeGreaterThan(0);
+    for (const one of streams) {
+      one.responseBody(end, {}).responseBody("", { endOfStream: true });
+      expect(one.downstream.text === begun + end).toBe(true);
+    }
+    // What waited has gone, so the next streams are filtered again.
+    const next = stream(gateway.ask({ ...call, stream: true }), [token, usage.slice(0, 20), usage.slice(20), done]);
+    expect(next.downstream.text).toBe(token + done);
+  });
+
   it.each([5_000, 65_536, 1e9])("and is another one is of no interest, in pieces of %s bytes", async (size) => {
     const gateway = await start();
     const other = event({ id: "c", choices: [{ delta: { content: "x".repeat(200_000) } }] });
