@@ -116,8 +116,8 @@ export class RoutingReader {
   private wantHeaders(targets: TargetTable): void {
     const wanted = this.traffic.wanted;
     this.config.authority = wanted.want(Bytes.literal(":authority"));
-    this.config.tryTimeout = wanted.want(TRY_TIMEOUT);
-    this.config.hedge = wanted.want(HEDGE);
+    this.config.tryTimeout = wanted.wantPresence(TRY_TIMEOUT);
+    this.config.hedge = wanted.wantPresence(HEDGE);
     const keys = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
     for (let i = 0; i < keys.length; i++) this.takeKey(Bytes.literal(keys[i]));
     for (let i = 0; i < targets.targets.length; i++) {
@@ -129,7 +129,7 @@ export class RoutingReader {
   private takeKey(name: Bytes): void {
     const keys = this.config.clientKeys;
     for (let i = 0; i < keys.length; i++) if (keys[i].name.equals(name)) return;
-    keys.push(new ClientKey(this.traffic.wanted.want(name), name));
+    keys.push(new ClientKey(this.traffic.wanted.wantPresence(name), name));
   }
 
   private nameModels(): void {

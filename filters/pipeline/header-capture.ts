@@ -16,12 +16,23 @@ const HASH: i32 = 16;
 @final
 export class WantedHeaders {
   readonly names: Bytes[] = [];
+  /** By name: which place its value has; -1 for one that is only asked whether it is there. */
+  readonly places: i32[] = [];
+  /** Places in all. */
+  count: i32 = 0;
 
-  /** Index of the header in every `CapturedHeaders` of this configuration. */
+  /** Index of the header, whose value is kept, in every `CapturedHeaders` of this configuration. */
   want(name: Bytes): i32 {
+    const index = this.wantPresence(name);
+    if (this.places[index] < 0) this.places[index] = this.count++;
+    return index;
+  }
+
+  /** Index of a header of which nothing but `has` is asked, so that it takes no memory in every stream. */
+  wantPresence(name: Bytes): i32 {
     for (let i = 0; i < this.names.length; i++) if (this.names[i].equals(name)) return i;
-    this.names.push(name);
-    return this.names.length - 1;
+    this.places.push(-1);
+    return this.names.push(name) - 1;
   }
 }
 
@@ -33,7 +44,7 @@ export class CapturedHeaders {
   private readonly size: StaticArray<i32>;
 
   constructor(private readonly wanted: WantedHeaders) {
-    this.text = new StaticArray<u8>(wanted.names.length * MAX_HEADER);
+    this.text = new StaticArray<u8>(wanted.count * MAX_HEADER);
     this.size = new StaticArray<i32>(wanted.names.length);
   }
 
@@ -50,6 +61,10 @@ export class CapturedHeaders {
     for (let i = 0; i < names.length; i++) {
       if (!name.equals(unchecked(names[i]))) continue;
       let size = unchecked(this.size[i]);
+      if (unchecked(this.wanted.places[i]) < 0) {
+        unchecked((this.size[i] = 0));
+        return;
+      }
       if (size < 0) size = 0;
       else if (size < MAX_HEADER) {
         store<u8>(this.place(i) + <usize>size, 0x2c);
@@ -72,7 +87,7 @@ export class CapturedHeaders {
   }
 
   private place(index: i32): usize {
-    return changetype<usize>(this.text) + <usize>(index * MAX_HEADER);
+    return changetype<usize>(this.text) + <usize>(unchecked(this.wanted.places[index]) * MAX_HEADER);
   }
 }
 

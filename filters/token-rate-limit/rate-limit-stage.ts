@@ -61,7 +61,7 @@ export class RateLimitStage extends Stage {
   private readonly rules: RateLimitRule[];
   private readonly includeUsage: bool;
   /** By rule. */
-  private readonly budgets: Budget[] = [];
+  private readonly budgets: Budget[];
   private readonly identities: Bytes[] = [];
   private readonly store: BudgetStore;
   private readonly forecast: TokenForecast;
@@ -70,19 +70,21 @@ export class RateLimitStage extends Stage {
   constructor(config: RateLimitConfig, tokensPerByte: f64) {
     super();
     const rules = config.rules;
+    const budgets: Budget[] = [];
     let largest = 0;
-    for (let i = 0; i < rules.length; i++) largest = max(largest, budgetOf(rules[i]).size);
+    for (let i = 0; i < rules.length; i++) {
+      budgets.push(budgetOf(rules[i]));
+      largest = max(largest, budgets[i].size);
+    }
     this.rules = rules;
+    this.budgets = budgets;
     this.includeUsage = config.includeUsage;
     this.store = new BudgetStore(config.maxKeys, largest);
     this.forecast = forecastOf(tokensPerByte);
     this.metrics = new LimitMetrics(rules);
     this.needsChat = config.needsChat;
     this.needsStatus = true;
-    for (let i = 0; i < rules.length; i++) {
-      this.budgets.push(budgetOf(rules[i]));
-      this.identities.push(rules[i].identity());
-    }
+    for (let i = 0; i < rules.length; i++) this.identities.push(rules[i].identity());
     log.text(
       LogLevel.Info,
       "rate limit: " + rules.length.toString() + " rules in force, at most " + this.store.bytes.toString() + " bytes of shared data for budgets",

@@ -38,6 +38,17 @@ describe("headers of any size in many streams at once", () => {
     expect(pagesAfter(await RouterHost.start(config), chat(extra)) - small).toBeLessThan(64);
   });
 
+  it("that are only asked whether they are there take no place at all", async () => {
+    const keys = Object.fromEntries(
+      Array.from({ length: 40 }, (_, i) => [
+        `t${i}`,
+        { route: `r${i}`, credential: { header: `x-key-${i}`, value: "k" } },
+      ]),
+    );
+    const few = pagesAfter(await RouterHost.start(base), chat());
+    expect(pagesAfter(await RouterHost.start({ ...base, targets: keys }), chat()) - few).toBeLessThan(64);
+  });
+
   it("a header sent two hundred times", async () => {
     const gateway = await RouterHost.start(config);
     const repeated = Array.from({ length: 200 }, (): [string, string] => ["x-tenant", "t".repeat(200)]);
