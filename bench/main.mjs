@@ -24,7 +24,7 @@ function run(command, args) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-const inputs = ["bench", "envoy", "xds-server", "protos", "tsconfig.json", "package-lock.json"];
+const inputs = ["bench", "envoy", "xds-server", "protos", "test/fixtures", "tsconfig.json", "package-lock.json"];
 if (!existsSync(`${root}/build/bench/bench`) || !isFresh("bench", inputs)) {
   run("node_modules/.bin/tsc", ["-p", "bench/tsconfig.json"]);
   // The harness reads this file beside its compiled code.

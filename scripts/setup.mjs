@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // Gets a fresh clone ready to run, with nothing but Node, Go and Python on the machine. Every step looks first and does nothing when it is done.
 //   node scripts/setup.mjs           what `npm start` needs: packages, build, func-e, the newest Envoy
-//   node scripts/setup.mjs --test    and what the tests need: their own modules, the oldest Envoy, the official Python client, redis-server
+//   node scripts/setup.mjs --bench   and what the benchmarks compare with: redis-server, envoyproxy/ratelimit
+//   node scripts/setup.mjs --test    and what the tests need: these two, their own modules, the oldest Envoy, the official Python client, valkey-server
 //   node scripts/setup.mjs --all     and every Envoy of envoy/versions.json
 //   --retry                          try again what failed here before (remembered in .tools/failures.json for a day)
 import { installEnvoys } from "./setup/envoy.mjs";
@@ -11,10 +12,11 @@ import { withLock } from "./setup/lock.mjs";
 import { build, installPackages } from "./setup/node-packages.mjs";
 import { Trouble } from "./setup/progress.mjs";
 import { installPythonClients } from "./setup/python-clients.mjs";
-import { installRedis } from "./setup/redis.mjs";
+import { installRateLimitService } from "./setup/rate-limit-service.mjs";
+import { installRedis, installValkey } from "./setup/stores.mjs";
 import { wantedVersions } from "./setup/versions.mjs";
 
-const known = ["--test", "--all", "--retry"];
+const known = ["--bench", "--test", "--all", "--retry"];
 const options = new Set(process.argv.slice(2));
 const unknown = [...options].filter((option) => !known.includes(option));
 if (unknown.length > 0) {
@@ -23,6 +25,7 @@ if (unknown.length > 0) {
 }
 const all = options.has("--all");
 const test = all || options.has("--test");
+const bench = test || options.has("--bench");
 if (options.has("--retry")) forget();
 
 const outcome = await withLock(() =>
@@ -30,7 +33,9 @@ const outcome = await withLock(() =>
     installPackages().then(() => build({ tests: test })),
     installFuncE().then(() => installEnvoys(wantedVersions({ all, test }))),
     test ? installPythonClients() : undefined,
-    test ? installRedis() : undefined,
+    bench ? installRedis() : undefined,
+    test ? installValkey() : undefined,
+    bench ? installRateLimitService() : undefined,
   ]),
 );
 const failures = outcome.filter(({ status }) => status === "rejected").map(({ reason }) => reason);

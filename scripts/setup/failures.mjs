@@ -27,3 +27,16 @@ export function remember(name, subject, reason) {
 }
 
 export const forget = () => rmSync(failuresFile, { force: true });
+
+/**
+ * Gets a part that only tests need. `attempt` resolves to the reason when it cannot be had; then set-up goes on, and says so. `subject` says what exactly is
+ * wanted: another subject is another attempt.
+ */
+export async function optional({ name, subject = "", what }, attempt) {
+  const before = failedBefore(name, subject);
+  const reason = before ?? (await attempt());
+  if (reason === undefined) return;
+  console.log(`setup: no ${what}, its tests will be skipped: ${reason}`);
+  if (before !== undefined) console.log("setup: (failed before; `node scripts/setup.mjs --test --retry` tries again)");
+  else remember(name, subject, reason);
+}

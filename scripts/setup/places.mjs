@@ -8,7 +8,8 @@ export const funcE = join(toolsDir, "bin/func-e");
 export const venv = join(toolsDir, "venv");
 export const venvStamp = join(venv, "installed.txt");
 export const redisDir = join(toolsDir, "redis");
-export const redisServer = join(redisDir, "redis-server");
+export const valkeyDir = join(toolsDir, "valkey");
+export const rateLimitService = join(toolsDir, "bin/ratelimit");
 export const failuresFile = join(toolsDir, "failures.json");
 
 /** func-e's own data folder. */
