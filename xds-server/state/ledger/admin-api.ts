@@ -62,7 +62,7 @@ const ROUTES: Readonly<Record<string, Partial<Record<string, Handler>>>> = {
       const day = query.get("day") ?? undefined;
       if (day !== undefined && !/^\d{4}-\d\d-\d\d$/.test(day))
         throw new LedgerError("invalid_body", "day is YYYY-MM-DD");
-      return json(200, { usage: await admin.usage(domainOf(query), day) });
+      return json(200, { usage: await admin.usage(domainOf(query), day, entriesOf(query)) });
     },
   },
 };
@@ -119,18 +119,22 @@ function domainOf(query: URLSearchParams): string {
   return domain;
 }
 
-/** `?domain=d&entry=key=value&entry=...&per=day`. */
-function addressOf(query: URLSearchParams) {
-  const entries = query.getAll("entry").map((text): Entry => {
+/** `entry=key=value&entry=...` */
+function entriesOf(query: URLSearchParams): Entry[] {
+  return query.getAll("entry").map((text) => {
     const cut = text.indexOf("=");
     if (cut < 1) throw new LedgerError("invalid_body", "entry is key=value");
     return { key: text.slice(0, cut), value: text.slice(cut + 1) };
   });
+}
+
+/** `?domain=d&entry=key=value&entry=...&per=day`. */
+function addressOf(query: URLSearchParams) {
   const per = query.get("per");
   const period = PERIODS.find((each) => each === per);
   if (per !== null && period === undefined)
     throw new LedgerError("invalid_body", `per is one of ${PERIODS.join(", ")}`);
-  return { domain: domainOf(query), entries, ...(period === undefined ? {} : { per: period }) };
+  return { domain: domainOf(query), entries: entriesOf(query), ...(period === undefined ? {} : { per: period }) };
 }
 
 /** Who the caller says to be: for the audit log, which also has the address. */

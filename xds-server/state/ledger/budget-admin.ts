@@ -1,38 +1,33 @@
 /** What an operator may ask of budgets, and change in them: show, set, add, reset, usage. Every change is one line of the audit log. */
 import { MAX_AMOUNT } from "./amounts.ts";
-import {
-  budgetKey,
-  keyPrefix,
-  limitsOf,
-  type Match,
-  meterOf,
-  type NamedLimit,
-  type Patterns,
-  shownEntries,
-  usageTable,
-} from "./budgets.ts";
+import { budgetKey, keyPrefix, type Match, meterOf, type Patterns, shownEntries, usageTable } from "./budgets.ts";
 import { Calendar, PERIODS, type Period } from "./calendar.ts";
 import { LedgerError } from "./errors.ts";
+import { type KnownLimit, knownLimits, unknownLimit } from "./known-limits.ts";
 import type { Entry } from "./protocol.ts";
 import { type BudgetQuery, type LedgerStore, type MeterState, StoreError } from "./store.ts";
 
 export interface BudgetAddress {
   readonly domain: string;
-  /** In the order of the pattern. */
+  /** In the order of the pattern, or of the calls. */
   readonly entries: readonly Entry[];
   /** Only the limits of this period; all by default. */
   readonly per?: Period;
 }
 
 export interface LimitView {
-  readonly amount: number;
+  /** With `override` that of the newest call; absent when no call has brought one yet. */
+  readonly amount?: number;
   readonly per: Period;
   readonly rolling: boolean;
   readonly timeZone: string;
   readonly shadow: boolean;
+  /** The limit came with calls. */
+  readonly override: boolean;
   /** Below 0 when more was added than was used. */
   readonly used: number;
-  readonly remaining: number;
+  /** Absent as `amount` is. */
+  readonly remaining?: number;
   /** When the budget is whole again (of a rolling limit: when it begins to be), ISO 8601; null when nothing is used. */
   readonly resetsAt: string | null;
 }
@@ -92,14 +87,14 @@ export class BudgetAdmin {
   /** @throws LedgerError, StoreError */
   async show(address: BudgetAddress): Promise<BudgetView> {
     const now = this.#options.now();
-    const { match, limits, query } = this.#find(address, now);
+    const { match, limits, query } = await this.#find(address, now, false);
     return view(match, limits, await this.#options.store.read(query));
   }
 
   /** Changes every limit of the budget, or that of one period. @throws LedgerError, StoreError */
   async change(address: BudgetAddress, change: BudgetAction, who: string, from: string): Promise<BudgetView> {
     const now = this.#options.now();
-    const { match, limits, query } = this.#find(address, now);
+    const { match, limits, query } = await this.#find(address, now, true);
     const value = change.action === "set" ? change.used : change.action === "add" ? change.amount : 0;
     const entry = { time: new Date(now).toISOString(), who, from, change };
     try {
@@ -120,8 +115,12 @@ export class BudgetAdmin {
     return budgets.map(({ label }) => JSON.parse(label) as [string, string][]);
   }
 
-  /** @param day UTC day as YYYY-MM-DD; today by default. @throws LedgerError, StoreError */
-  async usage(domain: string, day?: string): Promise<readonly UsageView[]> {
+  /**
+   * @param day UTC day as YYYY-MM-DD; today by default
+   * @param having only rows with all these entries
+   * @throws LedgerError, StoreError
+   */
+  async usage(domain: string, day?: string, having: readonly Entry[] = []): Promise<readonly UsageView[]> {
     this.#check(domain);
     const of = day ?? new Date(this.#options.now()).toISOString().slice(0, 10);
     const rows = await this.#options.store.usage(usageTable(domain, of));
@@ -131,43 +130,56 @@ export class BudgetAdmin {
         : [row, [], ""];
       return { descriptor, entries, model, hits, requests };
     });
-    return views.sort((a, b) => b.hits - a.hits);
+    const has = ({ entries }: UsageView) =>
+      having.every(({ key, value }) => entries.some((entry) => entry[0] === key && entry[1] === value));
+    return views.filter(has).sort((a, b) => b.hits - a.hits);
   }
 
   #check(domain: string): void {
     if (!this.#options.patterns().knows(domain)) throw new LedgerError("unknown_domain", `no domain ${domain}`);
   }
 
-  #find(
+  /** @param toChange a budget that no call has opened yet is opened, if its period is named */
+  async #find(
     { domain, entries, per }: BudgetAddress,
     now: number,
-  ): { match: Match; limits: NamedLimit[]; query: BudgetQuery } {
+    toChange: boolean,
+  ): Promise<{ match: Match; limits: readonly KnownLimit[]; query: BudgetQuery }> {
     this.#check(domain);
     const match = this.#options.patterns().find(domain, entries);
     if (match === undefined) throw new LedgerError("no_such_budget", "no pattern of the domain matches these entries");
-    const limits = (limitsOf(match, undefined) ?? []).filter(({ config }) => per === undefined || config.per === per);
+    const key = budgetKey(match);
+    const { override } = match.descriptor;
+    // Limits that came with calls are known to the store only.
+    const all = knownLimits(match, override ? await this.#options.store.meters(key) : []);
+    let limits = all.filter(({ config }) => per === undefined || config.per === per);
+    if (limits.length === 0 && toChange && override && per !== undefined) limits = [unknownLimit(per)];
+    if (all.length === 0 && limits.length === 0) {
+      throw new LedgerError("no_such_budget", "nothing is kept of a budget with these entries");
+    }
     if (limits.length === 0) throw new LedgerError("no_such_limit", `the budget has no limit per ${per}`);
     const meters = limits.map((limit) => meterOf(this.#calendar, limit, now));
-    return { match, limits, query: { key: budgetKey(match), label: JSON.stringify(shownEntries(match)), now, meters } };
+    return { match, limits, query: { key, label: JSON.stringify(shownEntries(match)), now, meters } };
   }
 }
 
-function view(match: Match, limits: readonly NamedLimit[], states: readonly MeterState[]): BudgetView {
+function view(match: Match, limits: readonly KnownLimit[], states: readonly MeterState[]): BudgetView {
   return {
     domain: match.domain,
     descriptor: match.descriptor.name,
     entries: shownEntries(match),
-    limits: limits.map(({ amount, config }, index): LimitView => {
+    limits: limits.map(({ known, amount, config, override }, index): LimitView => {
       const { used = 0, resetAt = 0 } = states[index] ?? {};
       const { per, rolling, timeZone, shadow } = config;
       return {
-        amount,
+        ...(known ? { amount } : {}),
         per,
         rolling,
         timeZone,
         shadow,
+        override,
         used,
-        remaining: Math.max(0, amount - used),
+        ...(known ? { remaining: Math.max(0, amount - used) } : {}),
         resetsAt: resetAt === 0 ? null : new Date(resetAt).toISOString(),
       };
     }),

@@ -5,10 +5,23 @@
  * as a hash), so what an operator sees and what Redis holds is decided by the configuration.
  */
 import { createHash } from "node:crypto";
-import { type Calendar, PERIOD_MS, type Period } from "./calendar.ts";
+import { type Calendar, isTimeZone, PERIOD_MS, PERIODS, type Period } from "./calendar.ts";
 import type { DescriptorConfig, DomainConfig, LedgerConfig, LimitConfig } from "./config.ts";
 import { type MeterSpec, SIXTEENTHS } from "./meter.ts";
 import { type Entry, type LimitOverride, UNIT } from "./protocol.ts";
+
+/** What budgets of a domain with `override` that no pattern matches are called in metrics and answers. */
+export const OVERRIDE_NAME = "override";
+
+const OVERRIDDEN: DescriptorConfig = {
+  name: OVERRIDE_NAME,
+  entries: [],
+  limits: [],
+  overLimit: "refuse",
+  override: true,
+  secret: [],
+  usage: true,
+};
 
 export interface Match {
   readonly domain: string;
@@ -19,19 +32,24 @@ export interface Match {
 /** Patterns by domain and by the keys they want, so that a request is compared with those few that can match. */
 export class Patterns {
   readonly #byKeys = new Map<string, Map<string, DescriptorConfig[]>>();
+  readonly #overridden = new Set<string>();
 
   constructor({ domains }: LedgerConfig) {
-    for (const { name, descriptors } of domains) this.#byKeys.set(name, indexed(descriptors));
+    for (const { name, descriptors, override } of domains) {
+      this.#byKeys.set(name, indexed(descriptors));
+      if (override) this.#overridden.add(name);
+    }
   }
 
   knows(domain: string): boolean {
     return this.#byKeys.has(domain);
   }
 
-  /** The first pattern of the domain with these keys in this order whose values match. */
+  /** The first pattern of the domain with these keys in this order whose values match; without one, what the domain's `override` allows. */
   find(domain: string, entries: readonly Entry[]): Match | undefined {
     const candidates = this.#byKeys.get(domain)?.get(keysOf(entries));
-    const descriptor = candidates?.find((candidate) => matches(candidate, entries));
+    const pattern = candidates?.find((candidate) => matches(candidate, entries));
+    const descriptor = pattern ?? (this.#overridden.has(domain) && entries.length > 0 ? OVERRIDDEN : undefined);
     return descriptor === undefined ? undefined : { domain, descriptor, entries };
   }
 }
@@ -79,25 +97,37 @@ export interface NamedLimit {
   readonly amount: number;
   readonly unit: number;
   readonly config: LimitConfig;
+  /** It came with the call. */
+  readonly override: boolean;
 }
 
 const PERIOD_OF_UNIT = new Map<number, Period>((Object.keys(UNIT) as Period[]).map((period) => [UNIT[period], period]));
 
 /**
  * The limits of a match. An override of the request, where the pattern allows it, stands in for all of them: a fixed window in UTC, as
- * envoyproxy/ratelimit has it. Undefined when its unit is none that the ledger counts in.
+ * envoyproxy/ratelimit has it. Undefined when its unit is none that the ledger counts in; empty when nothing limits the match.
  */
 export function limitsOf(
   { descriptor }: Match,
   override: LimitOverride | undefined,
 ): readonly NamedLimit[] | undefined {
   if (override === undefined || !descriptor.override) {
-    return descriptor.limits.map((config) => ({ amount: config.amount, unit: UNIT[config.per], config }));
+    return descriptor.limits.map((config) => ({
+      amount: config.amount,
+      unit: UNIT[config.per],
+      config,
+      override: false,
+    }));
   }
   const per = PERIOD_OF_UNIT.get(override.unit);
   if (per === undefined || override.unitMultiplier > 1) return undefined;
-  const amount = override.requestsPerUnit;
-  return [{ amount, unit: override.unit, config: { amount, per, rolling: false, timeZone: "Z", shadow: false } }];
+  return [overrideOf(per, override.requestsPerUnit)];
+}
+
+/** An override: always a fixed window in UTC. */
+export function overrideOf(per: Period, amount: number): NamedLimit {
+  const config = { amount, per, rolling: false, timeZone: "Z", shadow: false };
+  return { amount, unit: UNIT[per], config, override: true };
 }
 
 /**
@@ -106,7 +136,7 @@ export function limitsOf(
  */
 export function meterOf(
   calendar: Calendar,
-  { amount, config }: NamedLimit,
+  { amount, config, override }: NamedLimit,
   now: number,
   admittedAt?: number,
 ): MeterSpec {
@@ -116,9 +146,23 @@ export function meterOf(
     const period = PERIOD_MS[per];
     const slot = (time: number) => Math.floor((time * SIXTEENTHS) / period);
     const admitted = at === undefined ? -1 : slot(at);
-    return { field: `${per}~`, amount, shadow, rolling, slot: slot(now), span: period, admitted };
+    return { field: fieldOf(config), amount, shadow, rolling, slot: slot(now), span: period, admitted, override };
   }
   const { start, end } = calendar.window(per, timeZone, now);
   const admitted = at === undefined ? -1 : at >= start ? start : calendar.window(per, timeZone, at).start;
-  return { field: `${per}@${timeZone}`, amount, shadow, rolling, slot: start, span: end - start, admitted };
+  return { field: fieldOf(config), amount, shadow, rolling, slot: start, span: end - start, admitted, override };
+}
+
+/** Name of a limit's meter within its budget: `minute@Z`, `day@Europe/Berlin`, or `hour~` when it is rolling. */
+export function fieldOf({ per, rolling, timeZone }: LimitConfig): string {
+  return rolling ? `${per}~` : `${per}@${timeZone}`;
+}
+
+/** The kind of limit that a meter of this name counts; undefined for names that {@link fieldOf} does not give. */
+export function kindOfField(field: string): Pick<LimitConfig, "per" | "rolling" | "timeZone"> | undefined {
+  const [, name, rest = ""] = /^([a-z]+)(~$|@.+)/.exec(field) ?? [];
+  const per = PERIODS.find((each) => each === name);
+  if (per === undefined) return undefined;
+  if (rest === "~") return per === "month" ? undefined : { per, rolling: true, timeZone: "Z" };
+  return isTimeZone(rest.slice(1)) ? { per, rolling: false, timeZone: rest.slice(1) } : undefined;
 }

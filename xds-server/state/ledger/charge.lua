@@ -116,9 +116,26 @@ for _, charge in ipairs(charges) do
   end
 end
 
--- Written only where something was charged: a refused request and a question cost no write.
 for _, charge in ipairs(charges) do
-  if charge.mode ~= RESERVE or (admitted and charge.hits > 0) then
+  for _, spec in ipairs(charge.specs) do
+    remember(meter_of(charge, spec), spec, charge.mode == RESERVE or charge.mode == RECORD)
+  end
+end
+
+-- Written only where something was charged: a refused request and a question cost no write, but for the amount of an override that is news. Those
+-- come first: what is charged to the same meter is written over them.
+local function is_made(charge)
+  return charge.mode ~= RESERVE or (admitted and charge.hits > 0)
+end
+for _, charge in ipairs(charges) do
+  for _, spec in ipairs(is_made(charge) and {} or charge.specs) do
+    local before = stored[charge.key][spec.field]
+    local after = before and with_amount(before, meter_of(charge, spec).amount)
+    if after ~= before then redis.call("HSET", charge.key, spec.field, after) end
+  end
+end
+for _, charge in ipairs(charges) do
+  if is_made(charge) then
     local values = {}
     local first = true
     for _, text_of_meter in pairs(stored[charge.key]) do

@@ -7,6 +7,7 @@ import {
   fits,
   type Meter,
   type MeterSpec,
+  remember,
   resetAt,
   stillCounts,
   subtract,
@@ -51,6 +52,15 @@ class Working {
     const meters = this.#home.open(charge);
     for (const spec of charge.meters) meters.set(spec.field, this.meter(charge, spec));
   }
+
+  /** Of a charge that is not made, what is stored learns the amounts of overrides, and nothing else. */
+  commitAmounts(charge: Charge): void {
+    const meters = this.#home.find(charge);
+    for (const spec of charge.meters) {
+      const kept = meters?.get(spec.field);
+      if (kept !== undefined) kept.amount = this.meter(charge, spec).amount;
+    }
+  }
 }
 
 const gates = ({ mode }: Charge): boolean => mode === Mode.reserve || mode === Mode.record;
@@ -87,7 +97,11 @@ export function decide(charges: readonly Charge[], home: MeterHome): Omit<Charge
     }),
   );
   for (const charge of charges)
+    for (const spec of charge.meters) remember(working.meter(charge, spec), spec, gates(charge));
+  for (const charge of charges) {
     if (charge.mode !== Mode.reserve || (admitted && charge.hits > 0)) working.commit(charge);
+    else working.commitAmounts(charge);
+  }
   return { admitted, states };
 }
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { waitFor } from "../../../envoy/harness/index.ts";
+import { shouldRateLimit } from "../../../test/fixtures/rate-limit-call.ts";
 import { RedisServer, redisBinary } from "../../../test/fixtures/redis-server.ts";
 
 /** `tokenmesh ledger` as a process of its own. It is compiled first, because Node 20 does not run TypeScript. */
@@ -19,6 +20,7 @@ domains:
   - name: llm
     descriptors:
       - {name: tenant, entries: [tenant, model], limits: [{amount: 1000, per: month, timeZone: Europe/Berlin}]}
+  - {name: tokenmesh, override: true}
 `;
 
 interface Result {
@@ -72,8 +74,8 @@ describe("tokenmesh ledger", () => {
     writeFileSync(config, CONFIG);
     const server = ledger(["serve", "--config", config, ...args], env);
     await waitFor(() => server.text.stdout.includes("\n"), { what: `the ready line (${server.text.stderr})` });
-    const { admin } = JSON.parse(/^ready (\{.*\})\n$/.exec(server.text.stdout)?.[1] ?? "{}") as { admin: string };
-    return { server, admin };
+    const ready: unknown = JSON.parse(/^ready (\{.*\})\n$/.exec(server.text.stdout)?.[1] ?? "{}");
+    return { server, ...(ready as { admin: string; grpc: string }) };
   }
 
   const check = async (env: Readonly<Record<string, string>>, args: readonly string[]) => {
@@ -123,6 +125,48 @@ describe("tokenmesh ledger", () => {
     expect(await check(env, ["show", ...budget, "--json"])).toContain('"amount": 7');
     server.process.kill("SIGTERM");
     expect((await server.done).code).toBe(0);
+  }, 60_000);
+
+  it("shows and changes budgets whose limits come with calls", async () => {
+    const audit = join(dir, "override-audit.jsonl");
+    const { admin, grpc } = await serve(["--audit-log", audit]);
+    const env = { TOKENMESH_LEDGER_API: admin };
+    const call = (hits: number) => {
+      const descriptor = (limit: string, unit: number) => ({
+        entries: Object.entries({ rule: "team", limit, "x-team": "acme", "tokenmesh.model": "gpt-5" }),
+        hits,
+        limit: { amount: 1_000, unit },
+      });
+      const descriptors = [descriptor("tokens/month", 5), descriptor("tokens/day", 4)];
+      return shouldRateLimit(grpc, { domain: "tokenmesh", descriptors });
+    };
+    expect(await call(600)).toMatchObject({ code: 1 });
+    const budget = ["tokenmesh", "rule=team", "limit=tokens/month", "x-team=acme"];
+    const row = (amount: string, used: number, remaining: string) =>
+      new RegExp(
+        `^tokenmesh / override: rule=team limit=tokens/month x-team=acme\nper +amount .*\nmonth override +${amount} +${used} +${remaining} +20\\S+Z\n$`,
+      );
+    expect((await check(env, ["show", "tokenmesh"])).split("\n").sort()).toEqual([
+      "",
+      "rule=team limit=tokens/day x-team=acme",
+      "rule=team limit=tokens/month x-team=acme",
+    ]);
+    expect(await check(env, ["show", ...budget])).toMatch(row("1000", 600, "400"));
+    expect(await check(env, ["set", ...budget, "--used", "300"])).toMatch(row("1000", 300, "700"));
+    expect(await check(env, ["add", ...budget, "--amount", "50"])).toMatch(row("1000", 250, "750"));
+    expect(await check(env, ["reset", ...budget, "--per", "month"])).toMatch(row("1000", 0, "1000"));
+    const fresh = budget.map((part) => part.replace("acme", "fresh"));
+    const missing = await ledger(["show", ...fresh], env).done;
+    expect([missing.code, missing.stderr]).toEqual([2, expect.stringMatching(/no_such_budget: nothing is kept/)]);
+    expect(await check(env, ["set", ...fresh, "--used", "5", "--per", "month"])).toMatch(
+      /\nmonth override +- +5 +- +20/,
+    );
+    expect(await check(env, ["usage", "tokenmesh", "limit=tokens/day", "--by", "model"])).toMatch(
+      /^model +hits +requests\ngpt-5 +600 +1\n$/,
+    );
+    const lines = readFileSync(audit, "utf8").trim().split("\n");
+    const actions = lines.map((line) => (JSON.parse(line) as { change: { action: string } }).change.action);
+    expect(actions).toEqual(["set", "add", "reset", "set"]);
   }, 60_000);
 
   it("says what is wrong: 1 for the configuration, 2 for the rest", async () => {

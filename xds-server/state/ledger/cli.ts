@@ -120,8 +120,8 @@ async function show(domain: string, entries: readonly string[], options: ClientO
   }
 }
 
-async function usage(domain: string, options: ClientOptions): Promise<void> {
-  const rows = await client(options).usage(domain, options.day);
+async function usage(domain: string, entries: readonly string[], options: ClientOptions): Promise<void> {
+  const rows = await client(options).usage(domain, entries, options.day);
   print(rows, usageText(rows, options.by), options.json);
 }
 
@@ -159,7 +159,7 @@ export function addLedgerCommands(ledger: Command): void {
 
   asked("show", "print a budget, or the budgets of a domain")
     .argument("<domain>")
-    .argument("[key=value...]", "entries of the budget, in the order of its pattern")
+    .argument("[key=value...]", "entries of the budget, in the order in which calls have them")
     .addOption(per)
     .action(show);
   const changed = (name: string, description: string) =>
@@ -186,6 +186,7 @@ export function addLedgerCommands(ledger: Command): void {
   );
   asked("usage", "print what was charged on a day, by budget and model")
     .argument("<domain>")
+    .argument("[key=value...]", "only budgets with these entries")
     .option("--day <YYYY-MM-DD>", "UTC day (default: today)")
     .option("--by <part>", "add up by descriptor, model, or the value of an entry")
     .action(usage);

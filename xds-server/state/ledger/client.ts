@@ -48,8 +48,10 @@ export class LedgerClient {
     return this.#call("/budget", JSON.stringify({ domain, entries: pairs, per, ...change }));
   }
 
-  async usage(domain: string, day: string | undefined): Promise<readonly UsageView[]> {
+  /** @param entries `key=value` texts: only rows that have them all */
+  async usage(domain: string, entries: readonly string[], day: string | undefined): Promise<readonly UsageView[]> {
     const query = new URLSearchParams({ domain, ...(day === undefined ? {} : { day }) });
+    for (const entry of entries) query.append("entry", entry);
     return (await this.#call<{ usage: UsageView[] }>(`/usage?${query}`)).usage;
   }
 

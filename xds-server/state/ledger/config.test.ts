@@ -33,6 +33,7 @@ domains:
         domains: [
           {
             name: "llm",
+            override: false,
             descriptors: [
               {
                 name: "tenant.model.tier",
@@ -65,6 +66,62 @@ domains:
         ],
       },
     });
+  });
+
+  it("needs no patterns, and patterns need no limits, where calls bring theirs", () => {
+    const yaml = `
+domains:
+  - {name: tokenmesh, override: &yes true}
+  - {name: alias, override: *yes, descriptors: []}
+  - name: both
+    override: true
+    descriptors:
+      - {entries: [rule=team, limit, x-team], override: true, secret: [x-team]}
+      - {entries: [tenant], limits: [{amount: 1, per: day}]}
+`;
+    expect(parseLedgerConfig("a.yaml", yaml)).toMatchObject({
+      ok: true,
+      config: {
+        domains: [
+          { name: "tokenmesh", override: true, descriptors: [] },
+          { name: "alias", override: true, descriptors: [] },
+          {
+            override: true,
+            descriptors: [
+              { name: "rule.limit.x-team", limits: [], override: true, secret: ["x-team"] },
+              { override: false, limits: [{ amount: 1 }] },
+            ],
+          },
+        ],
+      },
+    });
+  });
+
+  it("wants what calls do not bring", () => {
+    const yaml = `domains:
+  - {name: a}
+  - {name: b, override: false}
+  - {name: c, override: "true"}
+  - {name: d, override: false, descriptors: []}
+  - name: e
+    override: true
+    descriptors:
+      - {entries: [k]}
+      - {entries: [k], override: false}
+      - {entries: [k], override: true, limits: []}
+      - {entries: [k], override: true, limit: []}
+`;
+    expect(errors(yaml)).toEqual([
+      expect.stringMatching(/^ledger.yaml:2:5: TM_CONFIG_MISSING_FIELD .*descriptors/),
+      expect.stringMatching(/^ledger.yaml:3:5: TM_CONFIG_MISSING_FIELD .*descriptors/),
+      expect.stringMatching(/^ledger.yaml:4:5: TM_CONFIG_MISSING_FIELD .*descriptors/),
+      expect.stringMatching(/^ledger.yaml:4:\d+: TM_CONFIG_WRONG_TYPE .*override/),
+      expect.stringMatching(/^ledger.yaml:5:\d+: TM_CONFIG_INVALID_VALUE .*descriptors.*at least 1/),
+      expect.stringMatching(/^ledger.yaml:9:9: TM_CONFIG_MISSING_FIELD .*limits/),
+      expect.stringMatching(/^ledger.yaml:10:9: TM_CONFIG_MISSING_FIELD .*limits/),
+      expect.stringMatching(/^ledger.yaml:11:\d+: TM_CONFIG_INVALID_VALUE .*limits.*at least 1/),
+      expect.stringMatching(/^ledger.yaml:12:\d+: TM_CONFIG_UNKNOWN_FIELD .*Did you mean limits/),
+    ]);
   });
 
   it("says all that is wrong, and where", () => {

@@ -3,7 +3,7 @@
  * errors come all at once, each with file, line and column.
  */
 import { readFileSync } from "node:fs";
-import { type Cursor, fail, rootCursor } from "../../config/cursor.ts";
+import { type Cursor, childCursor, fail, rootCursor } from "../../config/cursor.ts";
 import { type ConfigError, Diagnostics } from "../../config/diagnostics.ts";
 import { distinct, list, object, optional, type Reader, required, withDefault } from "../../config/reader.ts";
 import { boolean, integer, oneOf, text } from "../../config/scalars.ts";
@@ -32,6 +32,7 @@ export type OverLimit = "refuse" | "record";
 export interface DescriptorConfig {
   readonly name: string;
   readonly entries: readonly EntryPattern[];
+  /** None only with `override`: then a descriptor without a limit is not limited. */
   readonly limits: readonly LimitConfig[];
   readonly overLimit: OverLimit;
   /** A limit in the request's descriptor replaces the configured ones. */
@@ -46,6 +47,8 @@ export interface DomainConfig {
   readonly name: string;
   /** The first that matches counts. */
   readonly descriptors: readonly DescriptorConfig[];
+  /** A descriptor that matches none of them is held to the limit that it brings. */
+  readonly override: boolean;
 }
 
 export interface LedgerConfig {
@@ -125,18 +128,27 @@ interface RawDescriptor extends Omit<DescriptorConfig, "name"> {
   readonly name: string | undefined;
 }
 
-const readDescriptor = object<RawDescriptor>({
+/** Whether the mapping says `override: true`: then it need not say what it limits. */
+function overrides(cursor: Cursor): boolean {
+  const { node } = cursor;
+  if (node === undefined || !("get" in node)) return false;
+  const value = childCursor(cursor, node.get("override", true), "override").node;
+  return value !== undefined && "value" in value && value.value === true;
+}
+
+const descriptorFields = {
   name: optional(name),
   entries: required(list(entryPattern, { min: 1, max: 16 })),
-  limits: required(limits),
   overLimit: withDefault(oneOf(["refuse", "record"] as const), "refuse"),
   override: withDefault(boolean, false),
   secret: withDefault(list(text({ max: 256 }), { max: 16 }), []),
   usage: withDefault(boolean, true),
-});
+};
+const limitedDescriptor = object<RawDescriptor>({ ...descriptorFields, limits: required(limits) });
+const overriddenDescriptor = object<RawDescriptor>({ ...descriptorFields, limits: withDefault(limits, []) });
 
 const descriptor: Reader<DescriptorConfig> = (cursor) => {
-  const value = readDescriptor(cursor);
+  const value = (overrides(cursor) ? overriddenDescriptor : limitedDescriptor)(cursor);
   if (value === undefined) return undefined;
   const missing = value.secret.find((key) => !value.entries.some((entry) => entry.key === key));
   if (missing !== undefined) {
@@ -145,11 +157,20 @@ const descriptor: Reader<DescriptorConfig> = (cursor) => {
   return { ...value, name: value.name ?? value.entries.map(({ key }) => key).join(".") };
 };
 
-const domain = object<DomainConfig>({
+const domainFields = {
   // The hash tag of its keys in Redis: no braces. Envoy's default names have dots, dashes and slashes.
   name: required(name),
+  override: withDefault(boolean, false),
+};
+const limitedDomain = object<DomainConfig>({
+  ...domainFields,
   descriptors: required(list(descriptor, { min: 1, max: 1_000 })),
 });
+const overriddenDomain = object<DomainConfig>({
+  ...domainFields,
+  descriptors: withDefault(list(descriptor, { max: 1_000 }), []),
+});
+const domain: Reader<DomainConfig> = (cursor) => (overrides(cursor) ? overriddenDomain : limitedDomain)(cursor);
 
 const root = object<LedgerConfig>({
   domains: required(distinct(list(domain, { min: 1, max: 1_000 }), "name", "the domain")),

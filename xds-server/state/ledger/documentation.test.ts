@@ -26,11 +26,16 @@ function rows(...head: readonly string[]): readonly string[][] {
 }
 
 describe("docs/token-ledger.md", () => {
-  it("has a configuration without errors", () => {
-    const yaml = /```yaml ledger\n([\s\S]*?)```/.exec(page)?.[1] ?? "";
-    const parsed = parseLedgerConfig("docs", yaml);
-    expect(parsed).toMatchObject({ ok: true });
-    expect(parsed.ok && parsed.config.domains[0]?.descriptors.length).toBe(3);
+  it("has configurations without errors: that for tokenmesh's own filter, and one with patterns", () => {
+    const domains = [...page.matchAll(/```yaml ledger\n([\s\S]*?)```/g)].flatMap(([, yaml = ""]) => {
+      const parsed = parseLedgerConfig("docs", yaml);
+      expect(parsed).toMatchObject({ ok: true });
+      return parsed.ok ? parsed.config.domains : [];
+    });
+    expect(domains.map(({ name, override, descriptors }) => [name, override, descriptors.length])).toEqual([
+      ["tokenmesh", true, 0],
+      ["llm", false, 3],
+    ]);
   });
 
   it("lists every error", () => {

@@ -10,7 +10,8 @@ export const LEDGER_ERRORS = {
   unknown_domain: { status: 404, remedy: "Name a domain of the ledger's configuration." },
   no_such_budget: {
     status: 404,
-    remedy: "Give the entries in the order of a pattern of the configuration, with values that it matches.",
+    remedy:
+      "Give all entries: in the order of a pattern of the configuration, with values that it matches, or as the list of the domain's budgets has them.",
   },
   no_such_limit: { status: 404, remedy: "Name the period of one of the budget's limits, or leave `per` away for all." },
   store_unavailable: {

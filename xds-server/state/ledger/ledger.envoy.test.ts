@@ -12,16 +12,18 @@ import {
   versionsUnderTest,
   waitFor,
 } from "../../../envoy/harness/index.ts";
-import { RedisServer, redisBinary } from "../../../test/fixtures/redis-server.ts";
+import { type Binary, RedisServer, storeBinaries } from "../../../test/fixtures/redis-server.ts";
 import { silentLogger } from "../../log.ts";
 import type { BudgetView } from "./budget-admin.ts";
 import { type LedgerOptions, parseLedgerConfig, type RunningLedger, startLedger } from "./index.ts";
 
 /** The ledger behind Envoy's own rate limit filter, unchanged: what `docs/token-ledger.md` promises to users of envoyproxy/ratelimit. */
 
-const binary = redisBinary();
-const hasRedis = "path" in binary;
-if (!hasRedis) console.log(`skipped: two Envoys on one Redis: ${binary.reason}`);
+const stores: { readonly name: string; readonly binary: Binary }[] = [];
+for (const store of storeBinaries()) {
+  if ("reason" in store.binary) console.log(`skipped: two Envoys on one ${store.name}: ${store.binary.reason}`);
+  else stores.push(store);
+}
 
 const TOKENS_PER_ANSWER = 30;
 /** Months, so that no test runs across the end of a window (but for one minute a month). */
@@ -224,8 +226,8 @@ describe.each(versionsUnderTest())("Envoy's rate limit filter on the ledger, %s"
     expect((await get(address, "/", { "x-counted": "/free" })).status).toBe(200);
   });
 
-  it.skipIf(!hasRedis)("admits exactly the limit through two Envoys and two ledgers on one Redis", async () => {
-    const redis = await RedisServer.start();
+  it.each(stores)("admits exactly the limit through two Envoys and two ledgers on one $name", async ({ binary }) => {
+    const redis = await RedisServer.startBinary(binary);
     toStop.push(() => redis.stop());
     const ledgers = [await ledger({ redis: { url: redis.url } }), await ledger({ redis: { url: redis.url } })];
     const addresses = await Promise.all(ledgers.map((each) => envoy(each, true)));
@@ -246,10 +248,10 @@ describe.each(versionsUnderTest())("Envoy's rate limit filter on the ledger, %s"
     for (const each of ledgers) expect(await used(each, "path=/parallel", "user=u")).toBe(400);
   });
 
-  it.skipIf(!hasRedis)(
-    "keeps to Envoy's failure policy when Redis dies under load, and charges nothing twice",
-    async () => {
-      const redis = await RedisServer.start("--appendonly", "yes", "--appendfsync", "always");
+  it.each(stores)(
+    "keeps to Envoy's failure policy when $name dies under load, and charges nothing twice",
+    async ({ binary }) => {
+      const redis = await RedisServer.startBinary(binary, "--appendonly", "yes", "--appendfsync", "always");
       toStop.push(() => redis.stop());
       const running = await ledger({ redis: { url: redis.url } });
       const [closed, open] = [await envoy(running, true), await envoy(running, false)];

@@ -9,6 +9,8 @@
  *   tokenmesh.reserved  with settle: what was asked for at the admission. `hits_addend` is what was really used; each limit is corrected by the
  *                       difference to what it had reserved
  *   tokenmesh.model     counts usage under this model without making it part of the budget
+ *
+ * A descriptor may bring its limit; where the configuration allows it, that is the one which holds.
  */
 import { bounded } from "./amounts.ts";
 import {
@@ -130,6 +132,7 @@ export class Ledger {
     if (match === undefined) return undefined;
     const limits = limitsOf(match, descriptor.limit);
     if (limits === undefined) throw new RequestError("the override has a unit that the ledger does not count in");
+    if (limits.length === 0) return undefined;
     const wanted = bounded(descriptor.hits ?? (hits === 0 ? 1 : hits));
     const record = match.descriptor.overLimit === "record";
     const { reserved, admittedAt, model } = control;

@@ -13,6 +13,7 @@ import {
   type BudgetQuery,
   type ChargeAnswer,
   type ChargeRequest,
+  type KeptMeter,
   type LedgerStore,
   MAX_USAGE_ROWS,
   type MeterState,
@@ -92,6 +93,10 @@ export class MemoryStore implements LedgerStore {
     });
     this.#makeRoom(change.now);
     return { before, after };
+  }
+
+  async meters(key: string): Promise<readonly KeptMeter[]> {
+    return [...(this.#budgets.get(key)?.meters ?? [])].map(([field, { amount }]) => ({ field, amount }));
   }
 
   async list(prefix: string, limit: number): Promise<readonly Budget[]> {

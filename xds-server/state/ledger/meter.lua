@@ -1,4 +1,5 @@
--- Meters in Redis: the same as meter.ts, which explains them. A meter is a field of the budget's hash: "slot:count" or "slot:c0,c1,...,c16".
+-- Meters in Redis: the same as meter.ts, which explains them. A meter is a field of the budget's hash: "slot:count" or "slot:c0,c1,...,c16", and
+-- ";amount" behind it when a call has brought its own limit.
 local MAX_USED = 4e15
 local BUCKETS = 17
 local SIXTEENTHS = 16
@@ -12,9 +13,10 @@ local function parse(text, spec)
   local size = spec.rolling and BUCKETS or 1
   local i = 0
   if text then
-    local slot, list = string.match(text, "^(-?%d+):(.*)$")
+    local slot, list, amount = string.match(text, "^(-?%d+):([^;]*);?(%d*)")
     if slot then
       meter.slot = tonumber(slot)
+      meter.amount = tonumber(amount)
       for count in string.gmatch(list, "-?%d+") do
         if i < size then meter.counts[i] = tonumber(count) end
         i = i + 1
@@ -25,11 +27,20 @@ local function parse(text, spec)
   return meter
 end
 
+local function with_amount(text, amount)
+  if not amount then return text end
+  return string.match(text, "^[^;]*") .. ";" .. whole(amount)
+end
+
 local function format(meter, spec)
   local list = {}
   local size = spec.rolling and BUCKETS or 1
   for i = 0, size - 1 do list[i + 1] = whole(meter.counts[i]) end
-  return whole(meter.slot) .. ":" .. table.concat(list, ",")
+  return with_amount(whole(meter.slot) .. ":" .. table.concat(list, ","), meter.amount)
+end
+
+local function remember(meter, spec, asks)
+  if spec.override and (asks or not meter.amount) then meter.amount = spec.amount end
 end
 
 local function fill(meter, spec)
@@ -126,6 +137,7 @@ local function read_spec()
     slot = number(),
     span = number(),
     admitted = number(),
+    override = text() == "1",
   }
 end
 

@@ -31,20 +31,32 @@ export interface MeterSpec {
   readonly span: number;
   /** Slot of the time of admission when a settlement names one, else -1. */
   readonly admitted: number;
+  /** The amount came with the call: the meter remembers it, because no configuration says it. */
+  readonly override?: boolean;
 }
 
 export interface Meter {
   slot: number;
   /** Fixed: one number. Rolling: 17. */
   readonly counts: number[];
+  /** Of the override that was asked for last; undefined when there was none. */
+  amount: number | undefined;
 }
 
 export function createMeter(spec: MeterSpec): Meter {
-  return { slot: spec.slot, counts: new Array<number>(spec.rolling ? BUCKETS : 1).fill(0) };
+  return { slot: spec.slot, counts: new Array<number>(spec.rolling ? BUCKETS : 1).fill(0), amount: undefined };
 }
 
-export function copyMeter({ slot, counts }: Meter): Meter {
-  return { slot, counts: [...counts] };
+export function copyMeter({ slot, counts, amount }: Meter): Meter {
+  return { slot, counts: [...counts], amount };
+}
+
+/**
+ * Keeps the amount of an override for those who look at the budget. Decisions never use it: each call brings its own. A settlement (`asks` is false)
+ * brings the amount of its admission, which may be older than what is known.
+ */
+export function remember(meter: Meter, { amount, override }: MeterSpec, asks: boolean): void {
+  if (override === true && (asks || meter.amount === undefined)) meter.amount = amount;
 }
 
 /** Brings the meter to the time of the spec. */

@@ -1,6 +1,7 @@
 /** Prometheus metrics of a ledger, in a registry of their own. Label values come from the configuration, never from requests. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Logger } from "../../log.ts";
+import { OVERRIDE_NAME } from "./budgets.ts";
 import type { LedgerObserver, Outcome } from "./ledger.ts";
 import { Code } from "./protocol.ts";
 import { Mode } from "./store.ts";
@@ -46,7 +47,7 @@ export function createLedgerMetrics(log: Logger): LedgerMetrics {
     "domain",
     "descriptor",
   ]);
-  const unmatched = counter("unmatched_total", "Descriptors that no pattern matches; they are not limited.", [
+  const unmatched = counter("unmatched_total", "Descriptors without a limit: no pattern has one, no override came.", [
     "domain",
   ]);
   const replays = counter("replays_total", "Calls answered from memory because their id was known.", ["domain"]);
@@ -92,7 +93,8 @@ class LostChargeWarning {
   }
 
   look({ domain, descriptor, mode, hits, unrecorded }: Outcome): void {
-    if (mode !== Mode.reserve) return;
+    // Overrides of all rules share one name: who asks and who is refused need not be the same.
+    if (mode !== Mode.reserve || descriptor === OVERRIDE_NAME) return;
     const name = `${domain}/${descriptor}`;
     if (hits === 0) this.#asked.add(name);
     else if (unrecorded > 0 && this.#asked.has(name) && !this.#warned.has(name)) {

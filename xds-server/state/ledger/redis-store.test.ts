@@ -12,18 +12,18 @@ import {
   specOf,
   withoutReset,
 } from "../../../test/fixtures/ledger-model.ts";
-import { freePort, RedisServer, redisBinary } from "../../../test/fixtures/redis-server.ts";
+import { freePort, RedisServer, storeBinaries } from "../../../test/fixtures/redis-server.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { RedisStore } from "./redis-store.ts";
 import { type Charge, type ChargeRequest, type LedgerStore, Mode, StoreError } from "./store.ts";
 
-/** On a real redis-server, against the memory store and the model, on a virtual clock. */
+/** On a real redis-server and a real valkey-server, against the memory store and the model, on a virtual clock. */
 
-const binary = redisBinary();
-const hasRedis = "path" in binary;
-if (!hasRedis) console.log(`skipped: tests of the ledger on Redis: ${binary.reason}`);
-
-describe.skipIf(!hasRedis)("Redis store", () => {
+describe.each(storeBinaries())("Redis store on $name", ({ binary }) => {
+  if ("reason" in binary) {
+    it("runs", ({ skip }) => skip(binary.reason));
+    return;
+  }
   let server: RedisServer;
   let store: RedisStore;
   let direct: Redis;
@@ -37,7 +37,7 @@ describe.skipIf(!hasRedis)("Redis store", () => {
   }
 
   beforeAll(async () => {
-    server = await RedisServer.start();
+    server = await RedisServer.startBinary(binary);
     store = await open();
     direct = new Redis(server.url);
   });
@@ -214,7 +214,7 @@ describe.skipIf(!hasRedis)("Redis store", () => {
   });
 
   it("charges nothing twice when Redis is killed and restarted under load, and comes back", async () => {
-    const durable = await RedisServer.start("--appendonly", "yes", "--appendfsync", "always");
+    const durable = await RedisServer.startBinary(binary, "--appendonly", "yes", "--appendfsync", "always");
     const ledger = new RedisStore({ url: durable.url, timeoutMs: 1_000 });
     try {
       await waitFor(() => ledger.up(), { what: "Redis" });
@@ -257,7 +257,8 @@ describe.skipIf(!hasRedis)("Redis store", () => {
 
   it("works on a cluster: all budgets of a request are on one node, domains spread over the nodes", async () => {
     const busPorts = await Promise.all(Array.from({ length: 3 }, freePort));
-    const start = (bus: number) => RedisServer.start("--cluster-enabled", "yes", "--cluster-port", String(bus));
+    const cluster = ["--cluster-enabled", "yes", "--cluster-port"];
+    const start = (bus: number) => RedisServer.startBinary(binary, ...cluster, String(bus));
     const nodes = await Promise.all(busPorts.map(start));
     const clients = nodes.map(({ url }) => new Redis(url));
     const urls = nodes.map(({ url }) => url).join(",");

@@ -18,6 +18,7 @@ import {
   type Charge,
   type ChargeAnswer,
   type ChargeRequest,
+  type KeptMeter,
   type LedgerStore,
   MAX_USAGE_ROWS,
   type MeterState,
@@ -110,6 +111,14 @@ export class RedisStore implements LedgerStore {
     const reply = await this.#call(() => this.#client.tokenmeshChange(1, ...this.#named([key]), ...args));
     const [before = "", after = ""] = reply.split("|");
     return { before: before.split(";").map(parseState), after: after.split(";").map(parseState) };
+  }
+
+  async meters(key: string): Promise<readonly KeptMeter[]> {
+    const fields = await this.#call(() => this.#client.hgetall(this.#prefix + key));
+    return Object.entries(fields).flatMap(([field, text]) => {
+      const [, amount] = /^-?\d+:[^;]*(?:;(\d+))?$/.exec(text) ?? [];
+      return field === "label" ? [] : [{ field, amount: amount === undefined ? undefined : Number(amount) }];
+    });
   }
 
   /** Walks the whole key space (SCAN): for people, not for requests. */
@@ -223,8 +232,8 @@ function pushCharge(args: (string | number)[], charge: Charge, keyIndex: number)
 }
 
 function pushSpec(args: (string | number)[], spec: MeterSpec): void {
-  const { field, amount, shadow, rolling, slot, span, admitted } = spec;
-  args.push(field, amount, flag(shadow), flag(rolling), slot, span, admitted);
+  const { field, amount, shadow, rolling, slot, span, admitted, override = false } = spec;
+  args.push(field, amount, flag(shadow), flag(rolling), slot, span, admitted, flag(override));
 }
 
 function parseState(text: string): MeterState {

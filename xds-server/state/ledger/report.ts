@@ -6,11 +6,11 @@ type Entries = readonly (readonly [string, string])[];
 export const entriesText = (entries: Entries): string => entries.map(([key, value]) => `${key}=${value}`).join(" ");
 
 export function budgetText({ domain, descriptor, entries, limits }: BudgetView): string {
-  const rows = limits.map(({ amount, per, rolling, timeZone, shadow, used, remaining, resetsAt }) => [
-    `${rolling ? "rolling " : ""}${per}${rolling || timeZone === "Z" ? "" : ` (${timeZone})`}${shadow ? " shadow" : ""}`,
-    String(amount),
+  const rows = limits.map(({ amount, per, rolling, timeZone, shadow, override, used, remaining, resetsAt }) => [
+    `${rolling ? "rolling " : ""}${per}${rolling || timeZone === "Z" ? "" : ` (${timeZone})`}${shadow ? " shadow" : ""}${override ? " override" : ""}`,
+    String(amount ?? "-"),
     String(used),
-    String(remaining),
+    String(remaining ?? "-"),
     resetsAt ?? "-",
   ]);
   const title = `${domain} / ${descriptor}: ${entriesText(entries)}`;

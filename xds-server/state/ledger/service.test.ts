@@ -2,6 +2,7 @@ import { request } from "node:http";
 import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { afterEach, describe, expect, it } from "vitest";
 import { waitFor } from "../../../envoy/harness/index.ts";
+import { type Call, shouldRateLimit } from "../../../test/fixtures/rate-limit-call.ts";
 import { RedisServer, redisBinary } from "../../../test/fixtures/redis-server.ts";
 import { silentLogger } from "../../log.ts";
 import type { AuditEntry } from "./budget-admin.ts";
@@ -19,6 +20,7 @@ domains:
         entries: [tenant]
         limits: [{amount: 100, per: month}, {amount: 80, per: hour, rolling: true}]
       - {name: key, entries: [key], secret: [key], limits: [{amount: 100, per: day}]}
+  - {name: tokenmesh, override: true}
 `;
 
 const binary = redisBinary();
@@ -35,6 +37,12 @@ function requestBytes(domain: string, entries: Readonly<Record<string, string>>,
   );
   return Buffer.concat([field(0x0a, Buffer.from(domain)), field(0x12, Buffer.concat(list)), Buffer.from([0x18, hits])]);
 }
+
+/** A call that brings its limit, per minute. */
+const overridden = (entries: Readonly<Record<string, string>>, hits: number, amount: number): Call => ({
+  domain: "tokenmesh",
+  descriptors: [{ entries: Object.entries(entries), hits, limit: { amount, unit: 2 } }],
+});
 
 describe("token ledger as a service", () => {
   const now = Date.parse("2026-11-21T10:00:00Z");
@@ -90,7 +98,7 @@ describe("token ledger as a service", () => {
     expect(await codeOf(limit(running, requestBytes("llm", { tenant: "acme" }, 70)))).toBe(1);
     expect(await codeOf(limit(running, requestBytes("llm", { tenant: "acme" }, 70)))).toBe(2);
     const budget = "/budget?domain=llm&entry=tenant%3Dacme";
-    const common = { timeZone: "Z", shadow: false };
+    const common = { timeZone: "Z", shadow: false, override: false };
     const shown = {
       domain: "llm",
       descriptor: "tenant",
@@ -155,6 +163,9 @@ describe("token ledger as a service", () => {
     await limit(running, requestBytes("llm", { tenant: "a" }, 60));
     await limit(running, requestBytes("llm", { other: "a" }, 60));
     await limit(running, requestBytes("elsewhere", { tenant: "a" }, 60));
+    for (const team of ["a", "b", "b"]) {
+      await shouldRateLimit(running.grpcAddress, overridden({ rule: "team", "x-team": team }, 8, 10));
+    }
     await expect(limit(running, Buffer.from("12ff", "hex"))).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
     const { body } = await http(running, "/metrics");
     for (const line of [
@@ -164,15 +175,19 @@ describe("token ledger as a service", () => {
       'tokenmesh_ledger_hits_total{domain="llm",descriptor="tenant",mode="reserve"} 60',
       'tokenmesh_ledger_over_limit_total{domain="llm",descriptor="tenant"} 1',
       'tokenmesh_ledger_unrecorded_hits_total{domain="llm",descriptor="tenant"} 60',
+      'tokenmesh_ledger_hits_total{domain="tokenmesh",descriptor="override",mode="reserve"} 16',
+      'tokenmesh_ledger_over_limit_total{domain="tokenmesh",descriptor="override"} 1',
       'tokenmesh_ledger_unmatched_total{domain="llm"} 1',
       'tokenmesh_ledger_unmatched_total{domain="unknown"} 1',
       'tokenmesh_ledger_errors_total{reason="malformed"} 1',
       "tokenmesh_ledger_store_up 1",
-      "tokenmesh_ledger_keys 1",
-      "tokenmesh_ledger_store_seconds_count 4",
+      "tokenmesh_ledger_keys 3",
+      "tokenmesh_ledger_store_seconds_count 7",
     ]) {
       expect(body).toContain(line);
     }
+    // Entries come from requests: they are no labels.
+    expect(body).not.toMatch(/x-team|rule/);
   });
 
   it("warns once where hits that came after a question were refused", async () => {
@@ -188,6 +203,10 @@ describe("token ledger as a service", () => {
     ]);
     expect(await codeOf(limit(running, asked))).toBe(1);
     for (const hits of [60, 60, 60]) await limit(running, requestBytes("llm", { tenant: "w" }, hits));
+    // One rule asks and another is refused: they share a name, and nothing is wrong.
+    for (const [rule, hits] of Object.entries({ asks: 0, spends: 8 })) {
+      for (let n = 0; n < 2; n++) await shouldRateLimit(running.grpcAddress, overridden({ rule }, hits, 10));
+    }
     expect(lines.filter((line) => line.startsWith("warn"))).toEqual([
       "warn hits that came after a question without hits were refused and are not charged",
     ]);

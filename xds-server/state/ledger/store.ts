@@ -73,6 +73,13 @@ export interface BudgetChange extends BudgetQuery {
   readonly value: number;
 }
 
+/** A meter as it is kept, without a call that wants something of it. */
+export interface KeptMeter {
+  readonly field: string;
+  /** Of the override that was asked for last; undefined when there was none. */
+  readonly amount: number | undefined;
+}
+
 export interface UsageRow {
   readonly row: string;
   readonly hits: number;
@@ -86,6 +93,8 @@ export interface LedgerStore {
   read(query: BudgetQuery): Promise<readonly MeterState[]>;
   /** Changes the meters at once; returns them before and after. @throws StoreError */
   change(change: BudgetChange): Promise<{ before: readonly MeterState[]; after: readonly MeterState[] }>;
+  /** What is kept under a budget's key, in no order; nothing when no call was charged to it. @throws StoreError */
+  meters(key: string): Promise<readonly KeptMeter[]>;
   /** Budgets whose key begins with `prefix`, in no order, at most `limit`. @throws StoreError */
   list(prefix: string, limit: number): Promise<readonly Budget[]>;
   usage(table: string): Promise<readonly UsageRow[]>;
