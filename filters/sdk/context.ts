@@ -49,13 +49,13 @@ export abstract class Context {
   /** Starts a unary gRPC call; answer in `onGrpcReceive` or, when it failed, `onGrpcClose`. */
   grpcCall(cluster: Bytes, service: Bytes, method: Bytes, metadata: PairsWriter, message: Bytes, timeout: i32): Status {
     const status = grpc.call(cluster, service, method, metadata, message, timeout);
-    if (status == Status.Ok) callouts.expectGrpc(grpc.lastId(), this.id);
+    if (status == Status.Ok) callouts.expectGrpc(grpc.lastId(), this.id, true);
     return status;
   }
 
   grpcStream(cluster: Bytes, service: Bytes, method: Bytes, metadata: PairsWriter): Status {
     const status = grpc.open(cluster, service, method, metadata);
-    if (status == Status.Ok) callouts.expectGrpc(grpc.lastId(), this.id);
+    if (status == Status.Ok) callouts.expectGrpc(grpc.lastId(), this.id, false);
     return status;
   }
 

@@ -30,5 +30,6 @@ export { sharedQueue } from "./hostcalls/shared-queue";
 export { callStatus } from "./hostcalls/status";
 export { stream } from "./hostcalls/stream";
 export { time } from "./hostcalls/time";
+export { IdTable } from "./id-table";
 export { scratch } from "./scratch";
 export { ByteWriter, hexDigit, PairsWriter } from "./writer";

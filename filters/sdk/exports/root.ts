@@ -48,7 +48,7 @@ export function proxy_on_grpc_receive_initial_metadata(id: u32, callId: u32, cou
 
 export function proxy_on_grpc_receive(id: u32, callId: u32, size: i32): void {
   scratch.enter();
-  const context = waiter(callouts.findGrpc(callId));
+  const context = waiter(callouts.takeMessage(callId));
   if (context !== null) context.onGrpcReceive(callId, size);
   scratch.leave();
 }
@@ -62,8 +62,7 @@ export function proxy_on_grpc_receive_trailing_metadata(id: u32, callId: u32, co
 
 export function proxy_on_grpc_close(id: u32, callId: u32, status: i32): void {
   scratch.enter();
-  const context = waiter(callouts.findGrpc(callId));
-  callouts.forgetGrpc(callId);
+  const context = waiter(callouts.takeGrpc(callId));
   if (context !== null) context.onGrpcClose(callId, status);
   scratch.leave();
 }
