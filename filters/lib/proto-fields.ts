@@ -22,6 +22,8 @@ const MAX_TAG: u64 = 0xffffffff;
 export class ProtoFields {
   number: u32 = 0;
   wireType: WireType = WireType.Varint;
+  /** The value of a field of type `Varint`. */
+  integer: u64 = 0;
   /** Contents of a field of type `Bytes`, borrowed from the message. */
   ptr: usize = 0;
   length: i32 = 0;
@@ -30,7 +32,6 @@ export class ProtoFields {
 
   private at: usize = 0;
   private end: usize = 0;
-  private decoded: u64 = 0;
 
   /** Starts with the message in bytes [from, from + length). */
   open(from: usize, length: i32): void {
@@ -79,16 +80,16 @@ export class ProtoFields {
       case WireType.Fixed32:
         return this.take(4);
       case WireType.Bytes:
-        return this.varint() && this.take(this.decoded);
+        return this.varint() && this.take(this.integer);
       default:
         return false;
     }
   }
 
   private tag(): bool {
-    if (!this.varint() || this.decoded > MAX_TAG) return false;
-    this.number = <u32>(this.decoded >> 3);
-    this.wireType = <WireType>(<i32>this.decoded & 7);
+    if (!this.varint() || this.integer > MAX_TAG) return false;
+    this.number = <u32>(this.integer >> 3);
+    this.wireType = <WireType>(<i32>this.integer & 7);
     return this.number != 0;
   }
 
@@ -99,7 +100,7 @@ export class ProtoFields {
       const byte = load<u8>(this.at++);
       value |= <u64>(byte & 0x7f) << shift;
       if (byte < 0x80) {
-        this.decoded = value;
+        this.integer = value;
         return true;
       }
     }
