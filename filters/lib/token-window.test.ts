@@ -1,6 +1,19 @@
-import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import {
+  aside,
+  availableAt,
+  availableOf,
+  open,
+  remaining,
+  remainingOf,
+  reserve,
+  reserveOf,
+  resetAt,
+  settle,
+  used,
+  wasm,
+} from "../../test/lib/token-window-driver.ts";
 import {
   type Admission,
   nextWindow,
@@ -12,51 +25,10 @@ import {
   type WindowShape,
 } from "../../test/lib/token-window-reference.ts";
 
-/** Every answer against a reference that remembers every request, under clocks that jump; the promise to users; any bytes as a meter. */
-
-interface Exports {
-  memory: WebAssembly.Memory;
-  _initialize(): void;
-  open(amount: bigint, period: number, rolling: boolean, offsetSeconds: number): number;
-  setAmount(amount: bigint): void;
-  meterAt(): number;
-  reserve(now: bigint, want: bigint): bigint;
-  admittedAt(): bigint;
-  settle(now: bigint, admittedAt: bigint, reserved: bigint, actual: bigint): void;
-  used(now: bigint): bigint;
-  remaining(now: bigint): bigint;
-  resetAt(now: bigint): bigint;
-  availableAt(now: bigint, want: bigint): bigint;
-}
-
-const wasm = new WebAssembly.Instance(
-  new WebAssembly.Module(readFileSync(new URL("../../build/test-wasm/lib-token-window.wasm", import.meta.url))),
-  { env: { proxy_log: () => 0 } },
-).exports as unknown as Exports;
-wasm._initialize();
-
-let size = 0;
-function open({ amount, period, rolling, offsetSeconds }: WindowShape): void {
-  size = wasm.open(BigInt(amount), periods.indexOf(period), rolling, offsetSeconds);
-}
-const meter = () => new Uint8Array(wasm.memory.buffer, wasm.meterAt(), size);
-const reserve = (now: number, want: number) => Number(wasm.reserve(BigInt(now), BigInt(want)));
-const used = (now: number) => Number(wasm.used(BigInt(now)));
-const resetAt = (now: number) => Number(wasm.resetAt(BigInt(now)));
-const availableAt = (now: number, want: number) => Number(wasm.availableAt(BigInt(now), BigInt(want)));
-const settle = (now: number, { at, reserved }: Admission, actual: number) =>
-  wasm.settle(BigInt(now), BigInt(at), BigInt(reserved), BigInt(actual));
-
-/** Asks something of the meter as it is, and leaves it so. */
-function aside<T>(ask: () => T): T {
-  const before = meter().slice();
-  const answer = ask();
-  meter().set(before);
-  return answer;
-}
+/** Every answer against a reference that remembers every request, under clocks that jump; the promise to users; any bytes as a meter. Granted windows: token-window-grant.test.ts. */
 
 /** The same request at another time, nothing having happened in between. */
-const wouldPass = (time: number, want: number) => aside(() => reserve(time, want) >= 0);
+const wouldPass = (time: number, want: number, amount: number) => aside(() => reserveOf(time, want, amount) >= 0);
 
 const epoch = Date.UTC(2026, 10, 21, 15, 4, 5, 678);
 const shapes = fc.record<WindowShape>({
@@ -86,6 +58,8 @@ interface Event {
   minutes: number;
   small: boolean;
   want: number;
+  /** Of this request in relation to the window's. */
+  amount: number;
   /** Which of the open requests ends now, if any, and what it used in relation to what it reserved. */
   ends: number | null;
   use: number;
@@ -96,6 +70,7 @@ const event = (steps: fc.Arbitrary<number>): fc.Arbitrary<Event> =>
     minutes: quarters,
     small: fc.boolean(),
     want: fc.oneof(fc.nat(40), fc.nat(1500)),
+    amount: fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, fc.double({ min: 0.1, max: 3, noNaN: true })),
     ends: fc.option(fc.nat(1000), { freq: 3 }),
     use: fc.oneof(fc.constantFrom(0, 1), fc.double({ min: 0, max: 1, noNaN: true }), fc.constantFrom(1.5, 4)),
   });
@@ -106,9 +81,10 @@ const advance = (shape: WindowShape, now: number, e: Event) =>
 it("meters are as small as promised", () => {
   for (const period of periods) {
     for (const rolling of [false, true]) {
-      open({ amount: 1, period, rolling, offsetSeconds: 0 });
-      const long = period === "day" || period === "month";
-      expect(size).toBe((rolling && period !== "month" ? 144 : 16) + (long ? 16 : 0));
+      const leases = period === "day" || period === "month" ? 16 : 0;
+      const shape = { amount: 1, period, rolling, offsetSeconds: 0 };
+      expect(open(shape)).toBe((rolling && period !== "month" ? 144 : 16) + leases);
+      expect(open({ ...shape, granted: true })).toBe(40 + leases);
     }
   }
 });
@@ -122,6 +98,7 @@ it("answers as the reference, whatever happens in whatever order under whatever 
       let now = epoch;
       for (const e of events) {
         now = advance(shape, now, e);
+        const amount = Math.max(1, Math.round(shape.amount * e.amount));
         if (reference.tick(now)) open_ = [];
         if (e.ends !== null && open_.length > 0) {
           const ended = open_.splice(e.ends % open_.length, 1)[0] as Admission;
@@ -129,24 +106,28 @@ it("answers as the reference, whatever happens in whatever order under whatever 
           settle(now, ended, actual);
           ended.actual = actual;
         } else {
-          const expected = reference.reserve(e.want);
-          expect(reserve(now, e.want)).toBe(expected?.reserved ?? -1);
+          const expected = reference.reserve(e.want, amount);
+          const reserved = amount === shape.amount ? reserve(now, e.want) : reserveOf(now, e.want, amount);
+          expect(reserved).toBe(expected?.reserved ?? -1);
           if (expected) {
             expect(Number(wasm.admittedAt())).toBe(expected.at);
             open_.push(expected);
           }
         }
         expect(used(now)).toBe(reference.used());
-        expect(Number(wasm.remaining(BigInt(now)))).toBe(Math.max(0, shape.amount - reference.used()));
+        expect(remaining(now)).toBe(reference.remaining());
+        expect(remainingOf(now, amount)).toBe(reference.remaining(amount));
 
-        const free = availableAt(now, e.want);
+        const free = availableOf(now, e.want, amount);
+        if (amount === shape.amount) expect(availableAt(now, e.want)).toBe(free);
+        expect(free).toBe(reference.availableAt(now, e.want, amount));
         expect(free).toBeGreaterThanOrEqual(now);
-        expect(wouldPass(free, e.want)).toBe(true);
+        expect(wouldPass(free, e.want, amount)).toBe(true);
         if (free > now) {
-          expect(wouldPass(free - 1, e.want)).toBe(false);
-          const part = Math.min(e.want, shape.amount);
-          expect(reference.used(free)).toBeLessThanOrEqual(shape.amount - part);
-          expect(reference.used(free - 1)).toBeGreaterThan(shape.amount - part);
+          expect(wouldPass(free - 1, e.want, amount)).toBe(false);
+          const part = Math.min(e.want, amount);
+          expect(reference.used(free)).toBeLessThanOrEqual(amount - part);
+          expect(reference.used(free - 1)).toBeGreaterThan(amount - part);
         }
 
         const reset = resetAt(now);
@@ -158,7 +139,7 @@ it("answers as the reference, whatever happens in whatever order under whatever 
           expect(aside(() => used(reset - 1))).toBeGreaterThan(0);
       }
     }),
-    { numRuns: 1000 },
+    { numRuns: 500 },
   );
 });
 
@@ -220,6 +201,17 @@ describe("the promise", () => {
     }
   });
 
+  it("a settle below 0 takes off what was settled there, never more than there is", () => {
+    for (const period of ["minute", "day"] as const) {
+      open({ amount: 100, period, rolling: false, offsetSeconds: 0 });
+      for (const _ of [1, 2]) settle(epoch, { at: epoch, reserved: reserve(epoch, 40) }, 40);
+      settle(epoch + 1, { at: epoch, reserved: reserve(epoch, 10) }, -30);
+      expect(used(epoch + 1)).toBe(50);
+      settle(epoch + 1, { at: epoch, reserved: 0 }, -70);
+      expect(used(epoch + 1)).toBe(0);
+    }
+  });
+
   it("a rolling window gives back a sixteenth of a period late, never later", () => {
     for (const period of ["second", "minute", "hour", "day"] as const) {
       for (let into = 0; into < 40; into++) {
@@ -249,7 +241,7 @@ describe("the promise", () => {
     expect(reserve(epoch, 10)).toBe(10);
     settle(epoch + 1, { at: epoch, reserved: 10 }, 250);
     expect(used(epoch + 2)).toBe(250);
-    expect(Number(wasm.remaining(BigInt(epoch)))).toBe(0);
+    expect(remaining(epoch)).toBe(0);
     expect(reserve(epoch + 3, 0)).toBe(-1);
     expect(reserve(availableAt(epoch, 100), 100)).toBe(100);
   });
@@ -384,7 +376,7 @@ describe("any bytes, any numbers", () => {
         fc.array(word, { minLength: 20, maxLength: 20 }),
         fc.array(fc.record({ what: fc.nat(6), a: word, b: word, c: word, d: word }), { maxLength: 12 }),
         (shape, words, calls) => {
-          open(shape);
+          const size = open(shape);
           const room = new Uint8Array(wasm.memory.buffer, wasm.meterAt() - 64, size + 128);
           room.fill(0xee);
           const view = new DataView(wasm.memory.buffer, wasm.meterAt(), size);

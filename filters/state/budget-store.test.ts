@@ -386,6 +386,18 @@ describe("a full set", () => {
     expect(worker.counters().evictedLive).toBe(1);
   });
 
+  it("a drop is counted when it is written, not for each race", async () => {
+    const { host, workers } = await four([limit(100, "hour")], 16);
+    fill(workers[0], 16, begin);
+    let races = 0;
+    host.sharedData.interleave = ({ operation, thread }) => {
+      if (operation === "set" && thread === 1 && races++ < 3) workers[1].reserve(0, hashOf(3), [1], begin);
+    };
+    expect(workers[0].reserve(0, hashOf(16), [60], begin, 21)).toBe("admitted");
+    expect(races).toBe(4);
+    expect(workers[0].counters().evictedLive).toBe(1);
+  });
+
   it("a budget is live to the last millisecond", async () => {
     for (const [early, counted] of [
       [1, 1],
@@ -494,9 +506,13 @@ describe("shared data", () => {
     const large = worker.budget([limit(1, "day", true), limit(1, "day", true)]);
     expect(worker.reserve(large, key, [1, 1], begin)).toBe("unwritten");
     const [name = ""] = host.sharedData.keys();
+    const before = host.sharedData.get("", name)?.value.slice();
+    expect(worker.extend(0, [1, 1], begin)).toBe("unwritten");
+    worker.settle(0, [1, 1], begin);
+    expect(host.sharedData.get("", name)?.value).toEqual(before);
     host.sharedData.set("", name, new Uint8Array(7), 0);
     expect(worker.reserve(0, key, [60], begin)).toBe("unwritten");
-    expect(worker.counters().unavailable).toBe(3);
+    expect(worker.counters().unavailable).toBe(4);
   });
 
   it("may hold any bytes", async () => {

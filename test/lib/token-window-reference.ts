@@ -10,9 +10,14 @@ export interface WindowShape {
   period: Period;
   rolling: boolean;
   offsetSeconds: number;
+  /** Only what a service grants may be used; it is asked for more when less than half of the lease is left. */
+  granted?: boolean;
+  lease?: number;
 }
 
 export interface Admission {
+  /** Tells it in copies of its window. */
+  id?: number;
   at: number;
   reserved: number;
   /** Absent while the request runs. */
@@ -44,10 +49,23 @@ export function nextWindow({ period, offsetSeconds }: WindowShape, time: number)
 export class ReferenceWindow {
   readonly shape: WindowShape;
   admissions: Admission[] = [];
+  /** By the time of the meter when they came. */
+  grants: { at: number; units: number }[] = [];
+  asking: { at: number; until: number } | undefined;
   #newest = 0;
 
   constructor(shape: WindowShape) {
     this.shape = shape;
+  }
+
+  /** A copy that goes its own way. */
+  clone(): ReferenceWindow {
+    const copy = new ReferenceWindow(this.shape);
+    copy.admissions = this.admissions.map((admission) => ({ ...admission }));
+    copy.grants = [...this.grants];
+    copy.asking = this.asking;
+    copy.#newest = this.#newest;
+    return copy;
   }
 
   get leased(): boolean {
@@ -57,7 +75,11 @@ export class ReferenceWindow {
   /** True when the clock had been wrong by more than a period and everything is forgotten. */
   tick(now: number): boolean {
     const wrong = this.#newest > now + lengths[this.shape.period];
-    if (wrong) this.admissions = [];
+    if (wrong) {
+      this.admissions = [];
+      this.grants = [];
+      this.asking = undefined;
+    }
     this.#newest = wrong ? now : Math.max(this.#newest, now);
     return wrong;
   }
@@ -66,10 +88,19 @@ export class ReferenceWindow {
     return this.#newest;
   }
 
+  get #bucket(): number {
+    return Math.ceil(lengths[this.shape.period] / 16);
+  }
+
+  /** What is admitted at these times counts, and stops to count, together. */
+  together(a: number, b: number): boolean {
+    if (!this.shape.rolling) return sameWindow(this.shape, a, b);
+    return Math.floor(a / this.#bucket) === Math.floor(b / this.#bucket);
+  }
+
   #counts({ at }: Admission, time: number): boolean {
     if (!this.shape.rolling) return sameWindow(this.shape, at, time);
-    const bucket = Math.ceil(lengths[this.shape.period] / 16);
-    return Math.floor(time / bucket) - Math.floor(at / bucket) <= 16;
+    return Math.floor(time / this.#bucket) - Math.floor(at / this.#bucket) <= 16;
   }
 
   leaseIsOver({ at }: Admission, time: number): boolean {
@@ -86,15 +117,75 @@ export class ReferenceWindow {
     return sum;
   }
 
-  admits(want: number, time = this.#newest): boolean {
-    return this.used(time) + Math.min(want, this.shape.amount) <= this.shape.amount;
+  /** Units that may be used in the window of that time. */
+  total(amount = this.shape.amount, time = this.#newest): number {
+    if (!this.shape.granted) return amount;
+    const grants = this.grants.filter(({ at }) => sameWindow(this.shape, at, time));
+    return grants.reduce((sum, { units }) => sum + units, 0);
   }
 
-  reserve(want: number): Admission | undefined {
-    const part = Math.min(want, this.shape.amount);
-    if (!this.admits(want)) return undefined;
+  remaining(amount = this.shape.amount): number {
+    return Math.max(0, this.total(amount) - this.used());
+  }
+
+  admits(want: number, time = this.#newest, amount = this.shape.amount): boolean {
+    return this.used(time) + Math.min(want, amount) <= this.total(amount, time);
+  }
+
+  reserve(want: number, amount = this.shape.amount): Admission | undefined {
+    const part = Math.min(want, amount);
+    if (!this.admits(want, this.#newest, amount)) return undefined;
     const admission = { at: this.#newest, reserved: part };
     this.admissions.push(admission);
     return admission;
+  }
+
+  /** The first of all times at which something stops to count, and it fits; the end of a granted window, when there may be grants again. */
+  availableAt(now: number, want: number, amount = this.shape.amount): number {
+    if (this.admits(want, this.#newest, amount)) return now;
+    const end = this.shape.rolling ? Number.POSITIVE_INFINITY : nextWindow(this.shape, this.#newest);
+    const next = (step: number, more: number) => (Math.floor(this.#newest / step) + more) * step;
+    const times = [end];
+    if (this.shape.rolling) for (let more = 1; more <= 17; more++) times.push(next(this.#bucket, more));
+    if (this.leased) times.push(next(quarter, 1), next(quarter, 2));
+    times.sort((a, b) => a - b);
+    const fits = (time: number) => (time === end && this.shape.granted) || this.admits(want, time, amount);
+    return times.find((time) => time <= end && fits(time)) as number;
+  }
+
+  shortfall(want: number, amount = this.shape.amount): number {
+    return this.shape.granted ? Math.max(0, this.used() + Math.min(want, amount) - this.total()) : 0;
+  }
+
+  /** Until when somebody asks, or nobody shall. */
+  askedUntil(now: number): number {
+    if (!this.asking || !sameWindow(this.shape, this.asking.at, this.#newest)) return 0;
+    return this.asking.until > now && this.asking.until <= now + 60_000 ? this.asking.until : 0;
+  }
+
+  askAhead(now: number): number {
+    const { granted, lease = 0 } = this.shape;
+    const room = this.total() - this.used();
+    if (!granted || lease === 0 || room >= lease / 2 || this.askedUntil(now) > 0) return 0;
+    this.asking = { at: this.#newest, until: now + 2000 };
+    return lease - room;
+  }
+
+  /** True when something has changed. */
+  grant(now: number, askedAt: number, units: number, asking = 0, notBefore = 0): boolean {
+    if (!this.shape.granted) return false;
+    const current = this.asking && sameWindow(this.shape, this.asking.at, this.#newest) ? this.asking.until : 0;
+    const answers = asking > 0 && current === asking;
+    if (answers) this.asking = { at: this.#newest, until: notBefore > now ? Math.min(notBefore, now + 60_000) : 0 };
+    if (units <= 0 || !sameWindow(this.shape, askedAt, this.#newest)) return answers;
+    this.grants.push({ at: this.#newest, units });
+    return true;
+  }
+
+  /** Nothing is lost when the meter is, from then on. */
+  emptyAt(now: number): number {
+    const end = this.shape.rolling ? 0 : nextWindow(this.shape, this.#newest);
+    if (this.used() > 0 || (this.shape.granted && this.total() > 0)) return end;
+    return Math.max(now, Math.min(this.askedUntil(now), end));
   }
 }

@@ -13,6 +13,9 @@ export interface ClaimReport {
   remaining: number[];
   resetAt: number[];
   reserved: number[];
+  closed: number[];
+  ask: number[];
+  shortfall: number[];
 }
 
 export interface StoreCounters {
@@ -22,7 +25,11 @@ export interface StoreCounters {
   pendingSettles: number;
   settlesLost: number;
   bytes: number;
+  grantsLost: number;
 }
+
+/** What an extension waits for that never fits. */
+export const never = 2 ** 50;
 
 /** The store of one worker. */
 export class BudgetWorker {
@@ -53,8 +60,9 @@ export class BudgetWorker {
 
   /** Number of a budget with these limits. */
   budget(limits: readonly WindowShape[]): number {
-    for (const { amount, period, rolling, offsetSeconds } of limits) {
-      this.#call("limit", BigInt(amount), periods.indexOf(period), rolling ? 1 : 0, offsetSeconds);
+    for (const { amount, period, rolling, offsetSeconds, granted, lease = 0 } of limits) {
+      const flags = [rolling ? 1 : 0, offsetSeconds, granted ? 1 : 0];
+      this.#call("limit", BigInt(amount), periods.indexOf(period), ...flags, BigInt(lease));
     }
     return this.#call("budget");
   }
@@ -63,9 +71,34 @@ export class BudgetWorker {
     return this.#call("budgetSize", budget);
   }
 
-  reserve(budget: number, [low, high]: Hash, wants: readonly number[], now: number, claim = 0): Verdict {
+  /** `own`: the limits' amounts for this call; 0 is the configured one. */
+  reserve(
+    budget: number,
+    [low, high]: Hash,
+    wants: readonly number[],
+    now: number,
+    claim = 0,
+    own?: readonly number[],
+  ): Verdict {
     this.#amounts(wants);
-    return verdicts[this.#call("reserve", budget, low, high, BigInt(now), claim)] as Verdict;
+    for (const [index, value] of own?.entries() ?? []) this.#call("ownAmount", index, BigInt(value));
+    return verdicts[this.#call(own ? "reserveOwn" : "reserve", budget, low, high, BigInt(now), claim)] as Verdict;
+  }
+
+  extend(claim: number, parts: readonly number[], now: number): Verdict {
+    this.#amounts(parts);
+    return verdicts[this.#call("extend", claim, BigInt(now))] as Verdict;
+  }
+
+  /** `notBefore` is of use only to answer what the claim asked for; `false` for `answers`: it does not. */
+  grant(claim: number, units: readonly number[], now: number, answers = true, notBefore = 0): boolean {
+    this.#amounts(units);
+    return this.#call("grant", claim, BigInt(now), answers ? 1 : 0, BigInt(notBefore)) !== 0;
+  }
+
+  /** The second claim, for a call that outlives its request. */
+  copy(to: number, from: number): void {
+    this.#call("copy", to, from);
   }
 
   settle(claim: number, actuals: readonly number[], now: number): void {
@@ -82,7 +115,7 @@ export class BudgetWorker {
   }
 
   claim(index = 0): ClaimReport {
-    const words = this.#words(this.#call("claimAt", index), 15);
+    const words = this.#words(this.#call("claimAt", index), 27);
     const [open, refusedBy = 0, availableAt = 0] = words;
     return {
       open: open === 1,
@@ -91,13 +124,23 @@ export class BudgetWorker {
       remaining: words.slice(3, 7),
       resetAt: words.slice(7, 11),
       reserved: words.slice(11, 15),
+      closed: words.slice(15, 19),
+      ask: words.slice(19, 23),
+      shortfall: words.slice(23, 27),
     };
   }
 
   counters(): StoreCounters {
-    const [contention = 0, unavailable = 0, evictedLive = 0, pendingSettles = 0, settlesLost = 0, bytes = 0] =
-      this.#words(this.#call("counters"), 6);
-    return { contention, unavailable, evictedLive, pendingSettles, settlesLost, bytes };
+    const [
+      contention = 0,
+      unavailable = 0,
+      evictedLive = 0,
+      pendingSettles = 0,
+      settlesLost = 0,
+      bytes = 0,
+      grantsLost = 0,
+    ] = this.#words(this.#call("counters"), 7);
+    return { contention, unavailable, evictedLive, pendingSettles, settlesLost, bytes, grantsLost };
   }
 
   /** Bytes of the scratch arena that the last reserve or settle left in use. */

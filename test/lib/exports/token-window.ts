@@ -6,8 +6,8 @@ import { TokenWindow, WindowPeriod } from "../../../filters/lib/token-window";
 const meter: usize = heap.alloc(512) + 128;
 let window: TokenWindow = new TokenWindow(1, WindowPeriod.Second);
 
-export function open(amount: i64, period: i32, rolling: bool, offsetSeconds: i32): i32 {
-  window = new TokenWindow(amount, period, rolling, offsetSeconds);
+export function open(amount: i64, period: i32, rolling: bool, offsetSeconds: i32, granted: bool): i32 {
+  window = new TokenWindow(amount, <WindowPeriod>period, rolling, offsetSeconds, granted);
   memory.fill(meter, 0, window.size);
   return window.size;
 }
@@ -22,6 +22,19 @@ export function meterAt(): usize {
 
 export function reserve(now: i64, want: i64): i64 {
   return window.reserve(meter, now, want);
+}
+
+/** As `reserve`, `remaining` and `availableAt`, with an amount of this call. */
+export function reserveOf(now: i64, want: i64, amount: i64): i64 {
+  return window.reserve(meter, now, want, amount);
+}
+
+export function remainingOf(now: i64, amount: i64): i64 {
+  return window.remaining(meter, now, amount);
+}
+
+export function availableOf(now: i64, want: i64, amount: i64): i64 {
+  return window.availableAt(meter, now, want, amount);
 }
 
 export function admittedAt(): i64 {
@@ -46,4 +59,28 @@ export function resetAt(now: i64): i64 {
 
 export function availableAt(now: i64, want: i64): i64 {
   return window.availableAt(meter, now, want);
+}
+
+export function setLease(lease: i64): void {
+  window.lease = lease;
+}
+
+export function shortfall(now: i64, want: i64, amount: i64): i64 {
+  return window.shortfall(meter, now, want, amount);
+}
+
+export function askAhead(now: i64): i64 {
+  return window.askAhead(meter, now);
+}
+
+export function asking(): i64 {
+  return window.asking(meter);
+}
+
+export function grant(now: i64, askedAt: i64, units: i64, asking: i64, notBefore: i64): bool {
+  return window.grant(meter, now, askedAt, units, asking, notBefore);
+}
+
+export function emptyAt(now: i64): i64 {
+  return window.emptyAt(meter, now);
 }

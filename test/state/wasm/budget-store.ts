@@ -18,6 +18,8 @@ const CLAIMS = 256;
 const claims = new StaticArray<Claim>(CLAIMS);
 for (let i = 0; i < CLAIMS; i++) claims[i] = new Claim();
 const amounts = new StaticArray<i64>(MAX_LIMITS);
+/** The limits' amounts of the next reserve. */
+const own = new StaticArray<i64>(MAX_LIMITS);
 const report = memory.data(256, 8);
 const budgets: Budget[] = [];
 let windows: TokenWindow[] = [];
@@ -28,8 +30,10 @@ export function open(maxKeys: i32, largestBudget: i32): void {
 }
 
 /** Adds a limit to the budget that is being made. */
-export function limit(amount: i64, period: i32, rolling: bool, offsetSeconds: i32): void {
-  windows.push(new TokenWindow(amount, <WindowPeriod>period, rolling, offsetSeconds));
+export function limit(amount: i64, period: i32, rolling: bool, offsetSeconds: i32, granted: bool, lease: i64): void {
+  const window = new TokenWindow(amount, <WindowPeriod>period, rolling, offsetSeconds, granted);
+  window.lease = lease;
+  windows.push(window);
 }
 
 /** The number of the budget with the limits added since the last one. */
@@ -47,6 +51,10 @@ export function amount(index: i32, value: i64): void {
   amounts[index] = value;
 }
 
+export function ownAmount(index: i32, value: i64): void {
+  own[index] = value;
+}
+
 /** Scratch bytes that the last reserve left in use; a request may reserve under many rules in one callback. */
 let left: usize = 0;
 
@@ -62,6 +70,38 @@ export function reserve(number: i32, low: i64, high: i64, now: i64, claim: i32):
   left = scratch.mark() - mark;
   scratch.leave();
   return verdict;
+}
+
+/** The same with amounts of this call. */
+export function reserveOwn(number: i32, low: i64, high: i64, now: i64, claim: i32): i32 {
+  scratch.enter();
+  const verdict = store_.reserve(budgets[number], low, high, amounts, now, claims[claim], own);
+  scratch.leave();
+  return verdict;
+}
+
+/** Extends by the amounts. */
+export function extend(claim: i32, now: i64): i32 {
+  scratch.enter();
+  const mark = scratch.mark();
+  const verdict = store_.extend(claims[claim], amounts, now);
+  left = scratch.mark() - mark;
+  scratch.leave();
+  return verdict;
+}
+
+/** Grants the amounts. */
+export function grant(claim: i32, now: i64, answers: bool, notBefore: i64): bool {
+  scratch.enter();
+  const mark = scratch.mark();
+  const written = store_.grant(claims[claim], amounts, now, answers, notBefore);
+  left = scratch.mark() - mark;
+  scratch.leave();
+  return written;
+}
+
+export function copy(to: i32, from: i32): void {
+  claims[to].copy(claims[from]);
 }
 
 /** Settles to the amounts. */
@@ -85,7 +125,7 @@ export function retry(now: i64): void {
   scratch.leave();
 }
 
-/** i64: open, refusedBy, availableAt, then four each of remaining, resetAt, reserved. */
+/** i64: open, refusedBy, availableAt, then four each of remaining, resetAt, reserved, closed, ask, shortfall. */
 export function claimAt(index: i32): usize {
   const claim = claims[index];
   store<i64>(report, claim.open ? 1 : 0);
@@ -96,11 +136,14 @@ export function claimAt(index: i32): usize {
     store<i64>(at, claim.remaining[i]);
     store<i64>(at, claim.resetAt[i], 32);
     store<i64>(at, claim.reserved[i], 64);
+    store<i64>(at, claim.closed[i], 96);
+    store<i64>(at, claim.ask[i], 128);
+    store<i64>(at, claim.shortfall[i], 160);
   }
   return report;
 }
 
-/** i64: contention, unavailable, evictedLive, pendingSettles, settlesLost, bytes. */
+/** i64: contention, unavailable, evictedLive, pendingSettles, settlesLost, bytes, grantsLost. */
 export function counters(): usize {
   store<i64>(report, store_.contention);
   store<i64>(report, store_.unavailable, 8);
@@ -108,5 +151,6 @@ export function counters(): usize {
   store<i64>(report, store_.pendingSettles, 24);
   store<i64>(report, store_.settlesLost, 32);
   store<i64>(report, store_.bytes, 40);
+  store<i64>(report, store_.grantsLost, 48);
   return report;
 }
