@@ -1,18 +1,25 @@
 /**
- * Keeps usage from a client that did not ask for it, when a stage did (include-usage.ts): the answer passes through a `UsageFilter`.
+ * What is done to an answer in pieces while it passes: usage is kept from a client that did not ask for it, when a stage did (include-usage.ts), and a stage
+ * that watches the answer may slow it down or end it early (watched-answer.ts).
  *
- * Only a stream of events that can be read is filtered, from its headers on.
+ * Only a stream of events that can be read is looked into, or Gemini's array in pieces, from its headers on.
  */
+import { Api } from "../lib/llm-api";
 import { Bytes, HeaderPairs, headers, MapType, Status } from "../sdk";
 import { answerEdit } from "./answer-edit";
 import { Exchange } from "./exchange";
 import { usageFilters } from "./usage-filter";
+import { watchedAnswers } from "./watched-answer";
 
 const CONTENT_TYPE = Bytes.literal("content-type");
 const CONTENT_LENGTH = Bytes.literal("content-length");
 const CONTENT_ENCODING = Bytes.literal("content-encoding");
 const IDENTITY = Bytes.literal("identity");
 const EVENT_STREAM = Bytes.literal("text/event-stream");
+const JSON = Bytes.literal("application/json");
+const STATUS = Bytes.literal(":status");
+const TRAILER = Bytes.literal("trailer");
+const OK = Bytes.literal("200");
 
 const pairs = new HeaderPairs();
 const type = new Bytes();
@@ -22,16 +29,23 @@ export function beginFiltering(exchange: Exchange): void {
   endFiltering(exchange);
   if (pairs.load(MapType.HttpResponseHeaders) != Status.Ok) return;
   let events = false;
+  let array = false;
   let sized = false;
+  let ok = false;
+  let trailers = false;
   while (pairs.next()) {
     const name = pairs.name;
-    if (name.equals(CONTENT_TYPE)) events = isEventStream(pairs.value);
+    if (name.equals(CONTENT_TYPE)) {
+      events = isType(pairs.value, EVENT_STREAM);
+      array = exchange.api == Api.GeminiGenerate && isType(pairs.value, JSON);
+    } else if (name.equals(STATUS)) ok = pairs.value.equals(OK);
     else if (name.equals(CONTENT_LENGTH)) sized = true;
+    else if (name.equals(TRAILER)) trailers = true;
     else if (name.equals(CONTENT_ENCODING) && !pairs.value.equalsIgnoreCase(IDENTITY)) return;
   }
-  if (!events) return;
-  if (sized) headers.remove(MapType.HttpResponseHeaders, CONTENT_LENGTH);
-  exchange.usageFilter = usageFilters.take();
+  if (events && exchange.usageAdded) exchange.usageFilter = usageFilters.take();
+  if ((events || array) && ok && exchange.watched && exchange.streaming) exchange.answer = watchedAnswers.take(exchange, array, trailers);
+  if (sized && (exchange.usageFilter !== null || exchange.answer !== null)) headers.remove(MapType.HttpResponseHeaders, CONTENT_LENGTH);
 }
 
 /**
@@ -40,28 +54,38 @@ export function beginFiltering(exchange: Exchange): void {
  */
 export function passWindow(exchange: Exchange, window: Bytes, at: i32, length: i32, size: i32, last: bool): bool {
   const filter = exchange.usageFilter;
+  const answer = exchange.answer;
   if (filter === null) {
+    if (answer !== null) answer.pass(window);
     answerEdit.keep(length, window);
     return true;
   }
   const differs = filter.feed(window.ptr, window.len, last);
+  if (answer !== null) answer.pass(differs ? filter.out.view() : window);
   const written = differs ? answerEdit.replace(at, length, size, filter.out.view()) : answerEdit.keep(length, window);
   const gaveUp = filter.gaveUp;
-  if (gaveUp || !written) endFiltering(exchange);
+  if (gaveUp || !written) endUsageFilter(exchange);
   return !gaveUp;
 }
 
-/** Gives the filter back. */
+/** Gives back what was needed. */
 export function endFiltering(exchange: Exchange): void {
+  endUsageFilter(exchange);
+  const answer = exchange.answer;
+  if (answer !== null) watchedAnswers.release(answer);
+  exchange.answer = null;
+}
+
+function endUsageFilter(exchange: Exchange): void {
   const filter = exchange.usageFilter;
   if (filter !== null) usageFilters.release(filter);
   exchange.usageFilter = null;
 }
 
 /** With or without parameters. */
-function isEventStream(value: Bytes): bool {
-  const size = EVENT_STREAM.len;
+function isType(value: Bytes, wanted: Bytes): bool {
+  const size = wanted.len;
   if (value.len < size || (value.len > size && value.at(size) != 0x3b && value.at(size) != 0x20)) return false;
   type.set(value.ptr, size);
-  return type.equalsIgnoreCase(EVENT_STREAM);
+  return type.equalsIgnoreCase(wanted);
 }

@@ -8,10 +8,12 @@ import { Api } from "../lib/llm-api";
 import { UsageReader } from "../lib/usage-reader";
 import { Bytes, ByteWriter } from "../sdk";
 import { edits } from "./body-edit";
+import { Gate } from "./gate";
 import { CapturedHeaders, WantedHeaders } from "./header-capture";
 import { Refusal } from "./refusal";
 import { StageState } from "./stage";
 import { UsageFilter } from "./usage-filter";
+import { WatchedAnswer } from "./watched-answer";
 
 /** Why the body is not known. Stages decide what becomes of such a request; `refusal` is the answer if nobody wants it. */
 export const enum Problem {
@@ -77,6 +79,14 @@ export class Exchange {
   /** Takes that event out of the answer; null when there is none to be taken out. */
   usageFilter: UsageFilter | null = null;
 
+  /** The client itself asked for the usage of its stream. */
+  asksUsage: bool = false;
+  /** The answer while it passes; null when no stage watches it, or it comes not in pieces that could be told apart. */
+  answer: WatchedAnswer | null = null;
+  /** Tokens of the request and of its answer so far, as a stage that ends the answer knows them. */
+  inputSoFar: i64 = 0;
+  outputSoFar: i64 = 0;
+
   /** A stage decided to send the request on as an LLM call: its answer is looked at. */
   routed: bool = false;
   /** Where the request went, by its configured name. Valid while the configuration is. */
@@ -100,6 +110,12 @@ export class Exchange {
   startedAt: u64 = 0;
   firstByteAt: u64 = 0;
   endedAt: u64 = 0;
+
+  /** For stages that stop the request or the answer. */
+  gate: Gate | null = null;
+  /** A stage wants `Stage.onPiece` of this answer, and may end it. */
+  watched: bool = false;
+  mayEnd: bool = false;
 
   /** By `Stage.index`. */
   readonly states: StageState[] = [];
@@ -126,6 +142,7 @@ export class Exchange {
     this.chat = null;
     this.wantsUsage = false;
     this.usageAdded = false;
+    this.asksUsage = false;
     this.routed = false;
     this.target.clear();
     this.rule.clear();
@@ -138,6 +155,8 @@ export class Exchange {
     this.startedAt = 0;
     this.firstByteAt = 0;
     this.endedAt = 0;
+    this.watched = false;
+    this.mayEnd = false;
     for (let i = 0; i < this.states.length; i++) unchecked(this.states[i]).begin();
   }
 
@@ -161,6 +180,12 @@ export class Exchange {
   /** Asks that an answer in pieces reports its usage, where the API does that on demand only. The client sees no difference. */
   wantUsage(): void {
     this.wantsUsage = true;
+  }
+
+  /** Asks for the pieces of the answer as they come. Only while the request is decided on. `mayEnd`: `Flow.End` may be what becomes of it. */
+  watch(mayEnd: bool = true): void {
+    this.watched = true;
+    this.mayEnd = this.mayEnd || mayEnd;
   }
 
   /** Takes over what a scan of the JSON body found. `firstMember`: offset where a member can be put in. */

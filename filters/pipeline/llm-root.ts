@@ -4,13 +4,13 @@
  * A filter derives from it and says in `read` which stages there are and where their configuration stands.
  */
 import { JsonDocument, JsonNode, NodeKind } from "../lib/json-document";
-import { buffer, BufferType, Bytes, log, LogLevel, Metric, RootContext, Status, StreamContext, time } from "../sdk";
+import { buffer, BufferType, Bytes, grpc, log, LogLevel, Metric, PairsWriter, RootContext, Status, StreamContext, time } from "../sdk";
 import { AccessLog } from "./access-log";
 import { BodyGuard } from "./body-guard";
 import { ConfigReader } from "./config-reader";
 import { Exchange } from "./exchange";
 import { LlmStream } from "./llm-stream";
-import { Stage } from "./stage";
+import { Flow, Stage, StageHost } from "./stage";
 import { Telemetry } from "./telemetry";
 import { TrafficConfig } from "./traffic-config";
 
@@ -20,9 +20,13 @@ import { TrafficConfig } from "./traffic-config";
  */
 const TICK: i32 = 450;
 
+/** Milliseconds between ticks while a stage waits for something: a timer of Envoy's is not finer than this under load. */
+const MOMENT: i32 = 15;
+
+const NO_METADATA = new PairsWriter();
 const CONTENT_TYPE = Bytes.literal("content-type");
 
-export abstract class LlmRoot extends RootContext {
+export abstract class LlmRoot extends RootContext implements StageHost {
   traffic: TrafficConfig = new TrafficConfig();
   readonly stages: Stage[] = [];
   /** A stage wants `Exchange.chat`. */
@@ -36,6 +40,10 @@ export abstract class LlmRoot extends RootContext {
   readonly guard: BodyGuard<LlmStream> = new BodyGuard<LlmStream>();
   readonly telemetry: Telemetry = new Telemetry();
   private readonly accessLog: AccessLog = new AccessLog();
+  /** A stage waits, so ticks come each MOMENT; and how many of them came since the last whole one. */
+  private hurried: bool = false;
+  private moments: i32 = 0;
+  private readonly message: Bytes = new Bytes();
   private unreadable: Metric | null = null;
   private unfiltered: Metric | null = null;
 
@@ -69,6 +77,7 @@ export abstract class LlmRoot extends RootContext {
 
   addStage(stage: Stage): void {
     stage.index = this.stages.length;
+    stage.host = this;
     this.stages.push(stage);
     this.needsChat = this.needsChat || stage.needsChat;
     this.needsStatus = this.needsStatus || stage.needsStatus;
@@ -84,7 +93,16 @@ export abstract class LlmRoot extends RootContext {
     return exchange;
   }
 
+  hurry(): void {
+    if (this.hurried) return;
+    this.hurried = true;
+    this.moments = 0;
+    time.setTickPeriod(MOMENT);
+  }
+
   onTick(): void {
+    if (this.hurried && this.waits() && ++this.moments * MOMENT < TICK) return;
+    this.moments = 0;
     this.telemetry.flush();
     for (let i = 0; i < this.stages.length; i++) this.stages[i].onTick();
     if (!this.guard.check()) return;
@@ -95,6 +113,33 @@ export abstract class LlmRoot extends RootContext {
         "Set allow_on_headers_stop_iteration: true in its plugin configuration (Envoy 1.35 or newer; under Istio apply the EnvoyFilter in envoy/istio).",
     );
     for (let request = this.guard.take(); request !== null; request = this.guard.take()) request.releaseUnread();
+  }
+
+  /** Tells the stages that time has passed. False when none of them waits any more. */
+  private waits(): bool {
+    let waits = false;
+    for (let i = 0; i < this.stages.length; i++) if (this.stages[i].onMoment()) waits = true;
+    if (waits) return true;
+    this.hurried = false;
+    time.setTickPeriod(TICK);
+    return false;
+  }
+
+  startCall(cluster: Bytes, service: Bytes, method: Bytes, message: Bytes, timeout: i32): u32 {
+    return this.grpcCall(cluster, service, method, NO_METADATA, message, timeout) == Status.Ok ? grpc.lastId() : 0;
+  }
+
+  onGrpcReceive(callId: u32, size: i32): void {
+    const read = buffer.get(BufferType.GrpcReceiveBuffer, 0, size, this.message) == Status.Ok;
+    this.callAnswered(callId, read ? this.message : null);
+  }
+
+  onGrpcClose(callId: u32, status: i32): void {
+    this.callAnswered(callId, null);
+  }
+
+  private callAnswered(callId: u32, message: Bytes | null): void {
+    for (let i = 0; i < this.stages.length; i++) if (this.stages[i].onCallAnswer(callId, message)) return;
   }
 
   countUnreadable(): void {
@@ -118,6 +163,13 @@ export abstract class LlmRoot extends RootContext {
 
   onResponseHeaders(exchange: Exchange): void {
     for (let i = 0; i < this.stages.length; i++) unchecked(this.stages[i]).onResponseHeaders(exchange);
+  }
+
+  /** The stages' strictest wish. */
+  onPiece(exchange: Exchange): Flow {
+    let flow = Flow.Pass;
+    for (let i = 0; i < this.stages.length; i++) flow = max(flow, unchecked(this.stages[i]).onPiece(exchange));
+    return flow;
   }
 
   /** Says what is known for the access log, which is written when the stream ends: when the request goes on, and with the last byte of the answer. */

@@ -36,13 +36,15 @@ import { beginFiltering, endFiltering, passWindow } from "./answer-filter";
 import { edits } from "./body-edit";
 import { Body } from "./body-guard";
 import { WINDOW } from "./body-scan";
+import { connectionEnds } from "./connection-ends";
 import { Exchange, ModelPlace, Problem } from "./exchange";
+import { Gate } from "./gate";
 import { LlmRoot } from "./llm-root";
 import { envoyRefusal, replaceBody, replaceHeaders } from "./local-reply";
 import { bodyTooLarge, bodyUnreadable, invalidJson, pathTooLong, Refusal, unsupportedEncoding } from "./refusal";
 import { changeBody, readBody } from "./request-body";
 import { DESTINATION, isReserved } from "./reserved-headers";
-import { Verdict } from "./stage";
+import { Flow, Verdict } from "./stage";
 
 const METHOD = Bytes.literal(":method");
 const PATH = Bytes.literal(":path");
@@ -69,6 +71,16 @@ const enum Phase {
   WaitingForBody = 1,
   /** Sent on: its answer is looked at. */
   Routed = 2,
+  /** Decided, and held by a stage. */
+  Held = 3,
+}
+
+/** What the stages said. */
+const enum Decision {
+  /** The request goes on. */
+  Goes = 0,
+  Answered = 1,
+  Held = 2,
 }
 
 @final
@@ -76,16 +88,23 @@ export class LlmStream extends HttpContext {
   private phase: Phase = Phase.Passing;
   /** The stages have seen the request, so they are told of its end. */
   private asked: bool = false;
+  /** Stages that hold the request. */
+  private holds: i32 = 0;
+  /** Nothing of the answer passes. */
+  private answerHeld: bool = false;
   readonly exchange: Exchange;
 
   constructor(private readonly root: LlmRoot) {
     super(root);
     this.exchange = root.newExchange();
+    this.exchange.gate = new StreamGate(this);
   }
 
   onCreate(): void {
     this.phase = Phase.Passing;
     this.asked = false;
+    this.holds = 0;
+    this.answerHeld = false;
   }
 
   /** The only end that every stream reaches; what an aborted answer had shown of its usage still counts. */
@@ -154,7 +173,7 @@ export class LlmStream extends HttpContext {
         return FilterHeadersStatus.StopIteration;
       } else this.withoutBody();
     }
-    return this.ask() ? FilterHeadersStatus.Continue : FilterHeadersStatus.StopIteration;
+    return this.ask() == Decision.Goes ? FilterHeadersStatus.Continue : FilterHeadersStatus.StopIteration;
   }
 
   /** Headers that cannot be read cannot be routed by; the ones that choose a route are still not taken from the client. */
@@ -166,18 +185,23 @@ export class LlmStream extends HttpContext {
   }
 
   onRequestBody(size: i32, endOfStream: bool): FilterDataStatus {
+    // Held before its body: what comes is kept, and slows the client down.
+    if (this.phase == Phase.Held) return FilterDataStatus.StopIterationAndWatermark;
     if (this.phase != Phase.WaitingForBody) return FilterDataStatus.Continue;
     if (this.root.guard.state == Body.Unknown) this.root.guard.proveReadable();
     this.exchange.bodySize = size;
     if (size > this.root.traffic.maxBodyBytes) this.exchange.trouble(Problem.TooLarge, bodyTooLarge);
     else if (!endOfStream) return FilterDataStatus.StopIterationAndBuffer;
-    return this.decide() ? FilterDataStatus.Continue : FilterDataStatus.StopIterationNoBuffer;
+    const decision = this.decide();
+    if (decision == Decision.Held) return FilterDataStatus.StopIterationAndBuffer;
+    return decision == Decision.Goes ? FilterDataStatus.Continue : FilterDataStatus.StopIterationNoBuffer;
   }
 
   /** With trailers, they and not the last body callback end the request. */
   onRequestTrailers(count: i32): FilterTrailersStatus {
+    if (this.phase == Phase.Held) return FilterTrailersStatus.StopIteration;
     if (this.phase != Phase.WaitingForBody) return FilterTrailersStatus.Continue;
-    return this.decide() ? FilterTrailersStatus.Continue : FilterTrailersStatus.StopIteration;
+    return this.decide() == Decision.Goes ? FilterTrailersStatus.Continue : FilterTrailersStatus.StopIteration;
   }
 
   onResponseHeaders(count: i32, endOfStream: bool): FilterHeadersStatus {
@@ -192,13 +216,14 @@ export class LlmStream extends HttpContext {
     this.exchange.ownAnswer = refusal;
     if (this.phase != Phase.Routed) return FilterHeadersStatus.Continue;
     this.root.onResponseHeaders(this.exchange);
-    if (this.exchange.usageAdded && !endOfStream && refusal === null) beginFiltering(this.exchange);
+    if ((this.exchange.usageAdded || this.exchange.watched) && !endOfStream && refusal === null) beginFiltering(this.exchange);
     if (endOfStream) this.answerEnds();
     else this.root.note(this.exchange);
     return FilterHeadersStatus.Continue;
   }
 
   onResponseBody(size: i32, endOfStream: bool): FilterDataStatus {
+    connectionEnds.forget();
     if (this.phase == Phase.Passing) return FilterDataStatus.Continue;
     const exchange = this.exchange;
     const ownAnswer = exchange.ownAnswer;
@@ -208,6 +233,8 @@ export class LlmStream extends HttpContext {
     }
     if (this.phase != Phase.Routed) return FilterDataStatus.Continue;
     const counted = exchange.usage.outputTotal;
+    const answer = exchange.answer;
+    if (answer !== null) answer.beginPiece();
     answerEdit.begin();
     for (let at = 0; at < size; at += WINDOW) {
       const mark = scratch.mark();
@@ -227,13 +254,19 @@ export class LlmStream extends HttpContext {
       }
       this.answerEnds();
     }
-    return FilterDataStatus.Continue;
+    if (answer !== null && answer.isOver) return FilterDataStatus.StopIterationNoBuffer;
+    if (answer !== null && answer.take(answer.isDecided ? Flow.Pass : this.root.onPiece(exchange), exchange)) this.answerHeld = true;
+    return this.answerHeld ? FilterDataStatus.StopIterationAndWatermark : FilterDataStatus.Continue;
   }
 
   /** With trailers, they and not the last piece of the body end the answer. */
   onResponseTrailers(count: i32): FilterTrailersStatus {
     if (this.phase == Phase.Routed) this.answerEnds();
-    return FilterTrailersStatus.Continue;
+    const answer = this.exchange.answer;
+    if (answer !== null && answer.isOver) return FilterTrailersStatus.StopIteration;
+    // Nobody said that there would be trailers, and what waits can pass no more: better no end than a wrong one.
+    if (answer !== null && answer.waits) stream.close(StreamType.HttpResponse);
+    return this.answerHeld ? FilterTrailersStatus.StopIteration : FilterTrailersStatus.Continue;
   }
 
   /** `chunk` is the window [at, at + length) of the `size` bytes that came. */
@@ -261,7 +294,29 @@ export class LlmStream extends HttpContext {
     this.phase = Phase.Passing;
     if (stream.setEffectiveContext(this.id) != Status.Ok) return;
     this.withoutBody();
-    if (this.ask()) stream.resume(StreamType.HttpRequest);
+    if (this.ask() == Decision.Goes) stream.resume(StreamType.HttpRequest);
+  }
+
+  /** One stage less holds the request. */
+  releaseRequest(): void {
+    if (this.phase != Phase.Held || --this.holds > 0 || stream.setEffectiveContext(this.id) != Status.Ok) return;
+    this.phase = this.exchange.routed ? Phase.Routed : Phase.Passing;
+    stream.resume(StreamType.HttpRequest);
+  }
+
+  /** The held request is answered by whoever calls. */
+  takeRequest(): bool {
+    if (this.phase != Phase.Held || stream.setEffectiveContext(this.id) != Status.Ok) return false;
+    this.phase = Phase.Passing;
+    this.exchange.routed = false;
+    return true;
+  }
+
+  resumeAnswer(): void {
+    if (!this.answerHeld || stream.setEffectiveContext(this.id) != Status.Ok) return;
+    this.answerHeld = false;
+    connectionEnds.forget();
+    stream.resume(StreamType.HttpResponse);
   }
 
   private withoutBody(): void {
@@ -312,8 +367,8 @@ export class LlmStream extends HttpContext {
     return at < suffixes.length;
   }
 
-  /** The body is complete, or too large: reads it and asks the stages. False when it was answered. */
-  private decide(): bool {
+  /** The body is complete, or too large: reads it and asks the stages. */
+  private decide(): Decision {
     this.phase = Phase.Passing;
     const exchange = this.exchange;
     if (exchange.problem == Problem.None) {
@@ -325,16 +380,19 @@ export class LlmStream extends HttpContext {
     return this.ask();
   }
 
-  /** Asks the stages in order. False when one of them answered, or nobody wants the request. */
-  private ask(): bool {
+  /** Asks the stages in order. */
+  private ask(): Decision {
     const exchange = this.exchange;
     this.asked = true;
     edits.begin();
     const stages = this.root.stages;
+    let holds = 0;
     for (let i = 0; i < stages.length; i++) {
-      if (unchecked(stages[i]).onRequest(exchange) == Verdict.Next) continue;
+      const verdict = unchecked(stages[i]).onRequest(exchange);
+      if (verdict == Verdict.Hold) holds++;
+      if (verdict != Verdict.Answered) continue;
       exchange.routed = false;
-      return false;
+      return Decision.Answered;
     }
     if (!changeBody(exchange)) {
       exchange.routed = false;
@@ -351,12 +409,35 @@ export class LlmStream extends HttpContext {
       const refusal = exchange.refusal;
       if (refusal !== null) return this.refuse(refusal);
     }
-    return true;
+    if (holds == 0) return Decision.Goes;
+    this.holds = holds;
+    this.phase = Phase.Held;
+    return Decision.Held;
   }
 
-  private refuse(refusal: Refusal): bool {
+  private refuse(refusal: Refusal): Decision {
     refusal.send(this.exchange.api, nothing);
-    return false;
+    return Decision.Answered;
+  }
+}
+
+/** A stream as its stages see it when they have stopped it. */
+@final
+class StreamGate extends Gate {
+  constructor(private readonly stream: LlmStream) {
+    super();
+  }
+
+  release(): void {
+    this.stream.releaseRequest();
+  }
+
+  take(): bool {
+    return this.stream.takeRequest();
+  }
+
+  resumeAnswer(): void {
+    this.stream.resumeAnswer();
   }
 }
 

@@ -145,6 +145,13 @@ export const attemptPlanMissing = new Refusal(
 
 /** Answers of token-rate-limit. */
 export const rateLimited = new Refusal(429, "rate_limit_exceeded", "Rate limit reached; try again later", "", "rate_limit_error");
+export const rateLimitUnavailable = new Refusal(
+  503,
+  "rate_limit_unavailable",
+  "The service that keeps the budgets cannot be asked; try again later",
+  "",
+  "overloaded_error",
+);
 export const keyRequired = new Refusal(401, "key_required", "The request does not say whose budget it is", "", "authentication_error");
 
 /** What Envoy itself answers in the place of an upstream: see local-reply.ts. */

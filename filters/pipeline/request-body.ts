@@ -89,6 +89,7 @@ function readChat(exchange: Exchange, lastModelWins: bool): Refusal | null {
     return null;
   }
   exchange.chat = chat;
+  exchange.asksUsage = chat.flag(RequestField.IncludeUsage) == Flag.True;
   keepHead(exchange);
   if (exchange.api != Api.GeminiGenerate) {
     exchange.takeJsonModel(field, <i32>chat.firstMember, chat.hasMembers);

@@ -5,6 +5,7 @@
  * A stage object belongs to one configuration; it may be asked about many requests at the same time, so what it knows of a request goes into a
  * `StageState`, which is pooled with the stream.
  */
+import { Bytes } from "../sdk";
 import { Exchange } from "./exchange";
 
 export const enum Verdict {
@@ -12,6 +13,19 @@ export const enum Verdict {
   Next = 0,
   /** A local reply was sent: nothing more happens to the request. */
   Answered = 1,
+  /** Go on with the next stage, but keep the request until `exchange.gate` is released. */
+  Hold = 2,
+}
+
+/** What becomes of an answer behind the piece of it that came. */
+export const enum Flow {
+  Pass = 0,
+  /** As much of it as `WatchedAnswer.passable` says; the rest waits for the next piece. Only where `canWait`. */
+  Slow = 1,
+  /** Nothing passes until the answer is resumed; the upstream is slowed down. */
+  Hold = 2,
+  /** The answer ends here, as one does that has reached its token limit. */
+  End = 3,
 }
 
 /** What a stage keeps of one request. Reused: `begin` makes it as new. */
@@ -22,6 +36,8 @@ export class StageState {
 export abstract class Stage {
   /** Place in `Exchange.states`; set by the pipeline. */
   index: i32 = 0;
+  /** The plugin; set by the pipeline. */
+  host: StageHost | null = null;
   /** Ask for `Exchange.chat`: costs a full pass over every JSON body. */
   needsChat: bool = false;
   /** Ask for `Exchange.endStatus`: one hostcall for answers that report no usage. */
@@ -43,6 +59,11 @@ export abstract class Stage {
   /** Headers of the answer to a routed request, local replies of Envoy included. They may be changed here. */
   onResponseHeaders(exchange: Exchange): void {}
 
+  /** More of the answer came, where the stage asked for it by `exchange.watch`. What came is in `exchange`, and is held or passes. */
+  onPiece(exchange: Exchange): Flow {
+    return Flow.Pass;
+  }
+
   /**
    * The stream is over, completed, aborted or answered by a stage. No hostcall of this stream works any more; `exchange.usage` is final, and
    * `exchange.routed` tells whether the request was sent on.
@@ -51,4 +72,23 @@ export abstract class Stage {
 
   /** About twice a second in every VM, and at last when the configuration is gone; not on the way of any request. */
   onTick(): void {}
+
+  /** A gRPC call that this stage may have started was answered: `message` is borrowed, and null when it failed. True when it was this stage's. */
+  onCallAnswer(callId: u32, message: Bytes | null): bool {
+    return false;
+  }
+
+  /** A few times in 100 ms after `StageHost.hurry`. False when nothing waits any more. */
+  onMoment(): bool {
+    return false;
+  }
+}
+
+/** What a stage can ask of the plugin that it belongs to. */
+export interface StageHost {
+  /** Asks for `Stage.onMoment` until no stage waits. */
+  hurry(): void;
+
+  /** Starts a gRPC call without metadata, whose answer comes to `Stage.onCallAnswer`. Its id, or 0 when it could not be started. `timeout` in ms. */
+  startCall(cluster: Bytes, service: Bytes, method: Bytes, message: Bytes, timeout: i32): u32;
 }

@@ -25,6 +25,7 @@ export { httpCall } from "./hostcalls/http-call";
 export { log } from "./hostcalls/log";
 export { Metric } from "./hostcalls/metric";
 export { property } from "./hostcalls/property";
+export { random } from "./hostcalls/random";
 export { sharedData } from "./hostcalls/shared-data";
 export { sharedQueue } from "./hostcalls/shared-queue";
 export { callStatus } from "./hostcalls/status";

@@ -1,0 +1,15 @@
+/**
+ * The way of one request and of its answer, for a stage that has stopped one of them and goes on later: on a tick, or when a callout was answered.
+ *
+ * Valid as long as the stream is; a stage forgets it in `onEnd`.
+ */
+export abstract class Gate {
+  /** One stage less holds the request; without any it goes on. */
+  abstract release(): void;
+
+  /** Takes a held request out of its way, so that the caller can answer it. False when that cannot be done any more. */
+  abstract take(): bool;
+
+  /** Lets pass what was held of the answer. */
+  abstract resumeAnswer(): void;
+}
