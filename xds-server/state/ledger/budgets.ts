@@ -80,6 +80,11 @@ export function digest(text: string): string {
 /** All keys of a domain share its hash tag: on a Redis cluster they are on one node, as one script needs them. */
 export const keyPrefix = (domain: string): string => `{${domain}}:b:`;
 export const answerKey = (domain: string, name: string): string => `{${domain}}:i:${digest(name)}`;
+/** Of one settlement: the same id with other numbers, or of another budget, is another one. Ids are short as a rule and need no hash then. */
+export function settlementKey(domain: string, budget: string, numbers: readonly number[], id: string): string {
+  const short = id.length <= 64 ? `=${id}` : `#${digest(id)}`;
+  return `{${domain}}:s:${budget.slice(keyPrefix(domain).length)}:${numbers.join(":")}${short}`;
+}
 /** One table per domain and UTC day. */
 export const usageTable = (domain: string, day: string): string => `{${domain}}:u:${day}`;
 

@@ -1,37 +1,45 @@
 -- Reads the meters of one budget, and changes them when asked to.
 -- KEYS: the budget. ARGV: now, action ("read", "set", "add", "reset"), value, label, number of limits; of each limit: what read_spec reads.
--- Returns "over,used,resetAt;...|over,used,resetAt;...": before and after.
-local now = number()
-local action = text()
-local value = number()
-local label = text()
-local specs = {}
-for s = 1, number() do specs[s] = read_spec() end
+-- Returns over, used, resetAt of each limit before, then the same after.
+local now = tonumber(ARGV[1])
+local action = ARGV[2]
+local value = tonumber(ARGV[3])
+local count = tonumber(ARGV[5])
 
-local function state(meter, spec)
-  local used = used_of(meter, spec)
-  return (used >= spec.amount and "1," or "0,") .. whole(used) .. "," .. whole(reset_at(meter, spec, -1))
+local function set_used(meter, used)
+  meter.used = used
+  if not meter.counts then return end
+  for i = 0, BUCKETS - 1 do meter.counts[i] = 0 end
+  meter.counts[meter.slot % BUCKETS] = used
 end
 
-local before, after = {}, {}
-local values = { "label", label }
-for s, spec in ipairs(specs) do
-  local meter = parse(redis.call("HGET", KEYS[1], spec.field), spec)
-  advance(meter, spec)
-  before[s] = state(meter, spec)
+local answer = {}
+local function tell(s, meter, spec)
+  answer[3 * s - 2] = meter.used >= spec.amount and 1 or 0
+  answer[3 * s - 1] = meter.used
+  answer[3 * s] = reset_at(meter, spec, -1)
+end
+
+local values = { "label", ARGV[4] }
+local longest = 0
+for s = 1, count do
+  local spec = read_spec(6 + SPEC_SIZE * (s - 1))
+  local meter = open(redis.call("HGET", KEYS[1], spec.field), spec)
+  tell(s, meter, spec)
   if action == "set" then
-    set_used(meter, spec, value)
+    set_used(meter, value)
   elseif action == "add" then
-    set_used(meter, spec, math.max(-MAX_USED, used_of(meter, spec) - value))
+    set_used(meter, math.max(-MAX_USED, meter.used - value))
   elseif action == "reset" then
-    set_used(meter, spec, 0)
+    set_used(meter, 0)
   end
-  after[s] = state(meter, spec)
+  tell(count + s, meter, spec)
   values[#values + 1] = spec.field
-  values[#values + 1] = format(meter, spec)
+  values[#values + 1] = format(meter)
+  longest = math.max(longest, lifetime(meter, spec, now))
 end
 if action ~= "read" then
   redis.call("HSET", KEYS[1], unpack(values))
-  keep(KEYS[1], now, specs)
+  keep(KEYS[1], longest)
 end
-return table.concat(before, ";") .. "|" .. table.concat(after, ";")
+return answer

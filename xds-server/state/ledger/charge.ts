@@ -13,7 +13,7 @@ import {
   subtract,
   usedOf,
 } from "./meter.ts";
-import { type Charge, type ChargeAnswer, type MeterState, Mode } from "./store.ts";
+import { asks, type Charge, type MeterState, Mode } from "./store.ts";
 
 /** The meters of one budget by field. */
 export type Meters = Map<string, Meter>;
@@ -26,98 +26,121 @@ export interface MeterHome {
   open(charge: Charge): Meters;
 }
 
-/** Charges of one request may name the same budget, even the same meter: each sees what those before it did. */
-class Working {
-  readonly #home: MeterHome;
-  readonly #copies = new Map<string, Meters>();
-
-  constructor(home: MeterHome) {
-    this.#home = home;
-  }
-
-  meter(charge: Charge, spec: MeterSpec): Meter {
-    const copies = this.#copies.get(charge.key) ?? new Map<string, Meter>();
-    this.#copies.set(charge.key, copies);
-    let meter = copies.get(spec.field);
-    if (meter === undefined) {
-      const kept = this.#home.find(charge)?.get(spec.field);
-      meter = kept === undefined ? createMeter(spec) : copyMeter(kept);
-      copies.set(spec.field, meter);
-    }
-    advance(meter, spec);
-    return meter;
-  }
-
-  commit(charge: Charge): void {
-    const meters = this.#home.open(charge);
-    for (const spec of charge.meters) meters.set(spec.field, this.meter(charge, spec));
-  }
-
-  /** Of a charge that is not made, what is stored learns the amounts of overrides, and nothing else. */
-  commitAmounts(charge: Charge): void {
-    const meters = this.#home.find(charge);
-    for (const spec of charge.meters) {
-      const kept = meters?.get(spec.field);
-      if (kept !== undefined) kept.amount = this.meter(charge, spec).amount;
-    }
-  }
+/** A charge, and whether it was made before. */
+export interface NamedCharge {
+  readonly charge: Charge;
+  readonly repeated: boolean;
 }
 
-const gates = ({ mode }: Charge): boolean => mode === Mode.reserve || mode === Mode.record;
+export interface Decision {
+  readonly admitted: boolean;
+  /** Of each charge, of each of its meters. */
+  readonly states: readonly (readonly MeterState[])[];
+}
+
+interface Limit {
+  readonly spec: MeterSpec;
+  meter: Meter;
+  over: boolean;
+}
+
+/** A charge with copies of its meters. */
+interface Open extends NamedCharge {
+  readonly limits: readonly Limit[];
+}
 
 /** Decides and charges. O(charges x limits x 17). */
-export function decide(charges: readonly Charge[], home: MeterHome): Omit<ChargeAnswer, "replayed"> {
-  const over: boolean[][] = charges.map(({ meters }) => meters.map(() => false));
-  let working = new Working(home);
+export function decide(charges: readonly NamedCharge[], home: MeterHome): Decision {
+  const find = finder(home);
+  const opened = charges.map(
+    ({ charge, repeated }): Open => ({
+      charge,
+      repeated,
+      limits: charge.meters.map((spec) => ({ spec, meter: find(charge, spec), over: false })),
+    }),
+  );
   let admitted = true;
-  for (const [index, charge] of charges.entries()) {
+  for (const open of opened) {
+    const { charge, repeated, limits } = open;
     let allFit = true;
-    if (gates(charge)) {
-      for (const [m, spec] of charge.meters.entries()) {
-        if (fits(working.meter(charge, spec), spec, charge.hits)) continue;
-        (over[index] ?? [])[m] = true;
-        if (!spec.shadow) allFit = false;
+    if (asks(charge)) {
+      for (const limit of limits) {
+        limit.over = !fits(limit.meter, limit.spec, charge.hits);
+        if (limit.over && !limit.spec.shadow) allFit = false;
       }
       if (!allFit) admitted = false;
     }
-    if (allFit || charge.mode !== Mode.reserve) apply(working, charge);
+    if ((allFit || charge.mode !== Mode.reserve) && !repeated) apply(open);
   }
   if (!admitted) {
     // Nothing is reserved anywhere; what is recorded, settled or given back is.
-    working = new Working(home);
-    for (const charge of charges) if (charge.mode !== Mode.reserve) apply(working, charge);
+    const findAgain = finder(home);
+    for (const { charge, limits } of opened) for (const limit of limits) limit.meter = findAgain(charge, limit.spec);
+    for (const open of opened) if (open.charge.mode !== Mode.reserve && !open.repeated) apply(open);
   }
-  const states = charges.map((charge, index) =>
-    charge.meters.map((spec, m): MeterState => {
-      const meter = working.meter(charge, spec);
-      const used = usedOf(meter);
-      const settled = charge.mode === Mode.settle || charge.mode === Mode.settleRecorded;
-      const isOver = settled ? used > spec.amount : over[index]?.[m] === true;
-      return { over: isOver, used, resetAt: resetAt(meter, spec, isOver && !settled ? charge.hits : -1) };
-    }),
-  );
-  for (const charge of charges)
-    for (const spec of charge.meters) remember(working.meter(charge, spec), spec, gates(charge));
-  for (const charge of charges) {
-    if (charge.mode !== Mode.reserve || (admitted && charge.hits > 0)) working.commit(charge);
-    else working.commitAmounts(charge);
-  }
+  const states = opened.map(statesOf);
+  const made = opened.filter(({ repeated }) => !repeated);
+  for (const { charge, limits } of made) for (const { meter, spec } of limits) remember(meter, spec, asks(charge));
+  for (const open of made) commit(open, admitted, home);
   return { admitted, states };
 }
 
-function apply(working: Working, charge: Charge): void {
-  for (const spec of charge.meters) {
-    const meter = working.meter(charge, spec);
-    const { mode, hits, reserved } = charge;
+/** Gives copies of the meters at the time of the request. Charges of one budget share them: each sees what those before it did. */
+function finder(home: MeterHome): (charge: Charge, spec: MeterSpec) => Meter {
+  const budgets = new Map<string, Meters>();
+  return (charge, spec) => {
+    let copies = budgets.get(charge.key);
+    if (copies === undefined) {
+      copies = new Map();
+      budgets.set(charge.key, copies);
+    }
+    let meter = copies.get(spec.field);
+    if (meter === undefined) {
+      const kept = home.find(charge)?.get(spec.field);
+      meter = kept === undefined ? createMeter(spec) : copyMeter(kept);
+      advance(meter, spec);
+      copies.set(spec.field, meter);
+    }
+    return meter;
+  };
+}
+
+function apply({ charge: { mode, hits, reserved }, limits }: Open): void {
+  for (const { meter, spec } of limits) {
     if (mode === Mode.reserve) add(meter, spec, spec.shadow ? hits : Math.min(hits, spec.amount));
     else if (mode === Mode.record) add(meter, spec, hits);
-    else if (mode === Mode.refund) {
-      if (stillCounts(meter, spec)) subtract(meter, spec, hits);
-    } else if (stillCounts(meter, spec)) {
+    else if (!stillCounts(meter, spec)) continue;
+    else if (mode === Mode.refund) subtract(meter, spec, hits);
+    else {
       const capped = mode === Mode.settleRecorded || spec.shadow ? reserved : Math.min(reserved, spec.amount);
       if (hits >= capped) add(meter, spec, hits - capped);
       else subtract(meter, spec, capped - hits);
     }
+  }
+}
+
+function statesOf({ charge, limits }: Open): readonly MeterState[] {
+  const { mode, hits } = charge;
+  const settles = mode === Mode.settle || mode === Mode.settleRecorded;
+  return limits.map(({ meter, spec, over }) => {
+    const used = usedOf(meter);
+    return settles
+      ? { over: used > spec.amount, used, resetAt: resetAt(meter, spec, -1) }
+      : { over, used, resetAt: resetAt(meter, spec, over ? hits : -1) };
+  });
+}
+
+function commit({ charge, limits }: Open, admitted: boolean, home: MeterHome): void {
+  if (charge.mode !== Mode.reserve || (admitted && charge.hits > 0)) {
+    const meters = home.open(charge);
+    for (const { meter, spec } of limits) meters.set(spec.field, meter);
+    return;
+  }
+  // Of a charge that is not made, what is stored learns the amounts of overrides, and nothing else.
+  const meters = home.find(charge);
+  for (const { meter, spec } of limits) {
+    const kept = meters?.get(spec.field);
+    if (kept !== undefined) kept.amount = meter.amount;
   }
 }
 

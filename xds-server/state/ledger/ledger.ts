@@ -3,11 +3,13 @@
  *
  * A descriptor's entries name the budget. Entries whose key begins with `tokenmesh.` steer the call instead:
  *
- *   tokenmesh.id        the call's own name: a repetition within ten minutes gets the first answer and charges nothing
  *   tokenmesh.settle    the tokens are spent: charge them whether they fit or not. The value may be the time of admission (ms since the epoch);
  *                       then they are charged to the window of the admission, and to none when it is over
  *   tokenmesh.reserved  with settle: what was asked for at the admission. `hits_addend` is what was really used; each limit is corrected by the
  *                       difference to what it had reserved
+ *   tokenmesh.id        with settle: the descriptor's own name. It is charged once in ten minutes, whatever else is in the calls that repeat it.
+ *                       Without: the name of the call, but for the settlements with a name. A repetition within ten minutes gets the first answer and
+ *                       charges nothing
  *   tokenmesh.model     counts usage under this model without making it part of the budget
  *
  * A descriptor may bring its limit; where the configuration allows it, that is the one which holds.
@@ -15,13 +17,12 @@
 import { bounded } from "./amounts.ts";
 import {
   answerKey,
-  budgetKey,
   limitsOf,
   type Match,
   meterOf,
   type NamedLimit,
   type Patterns,
-  shownEntries,
+  settlementKey,
   usageTable,
 } from "./budgets.ts";
 import { Calendar } from "./calendar.ts";
@@ -34,7 +35,8 @@ import {
   type RateLimitRequest,
   type RateLimitResponse,
 } from "./protocol.ts";
-import { type Charge, type ChargeAnswer, type LedgerStore, type MeterState, Mode } from "./store.ts";
+import { asks, type Charge, type ChargeAnswer, type LedgerStore, type MeterState, Mode } from "./store.ts";
+import { Targets, usageRow } from "./targets.ts";
 
 /** What the ledger reports of each descriptor; names come from the configuration, so there are finitely many. */
 export interface Outcome {
@@ -52,6 +54,7 @@ export interface Outcome {
 export interface LedgerObserver {
   unmatched(domain: string): void;
   charged(outcome: Outcome): void;
+  /** Something in a call was charged before, and was not charged again. */
   replayed(domain: string): void;
 }
 
@@ -81,15 +84,24 @@ interface Planned {
 }
 
 export class Ledger {
-  patterns: Patterns;
+  #targets: Targets;
   readonly #store: LedgerStore;
   readonly #observer: LedgerObserver;
   readonly #calendar = new Calendar();
 
   constructor(patterns: Patterns, store: LedgerStore, observer: LedgerObserver) {
-    this.patterns = patterns;
+    this.#targets = new Targets(patterns);
     this.#store = store;
     this.#observer = observer;
+  }
+
+  get patterns(): Patterns {
+    return this.#targets.patterns;
+  }
+
+  /** From now on calls are answered by these; what budgets have used stays. */
+  set patterns(patterns: Patterns) {
+    this.#targets = new Targets(patterns);
   }
 
   /**
@@ -109,10 +121,10 @@ export class Ledger {
     const answer = await this.#store.charge({
       now,
       charges,
-      id: ids.length === 0 ? "" : answerKey(domain, fingerprint(ids, charges)),
+      name: ids.length === 0 ? "" : answerKey(domain, fingerprint(ids, charges)),
       usageTable: charges.some(({ usage }) => usage !== "") ? usageTable(domain, dayOf(now)) : "",
     });
-    if (answer.replayed) this.#observer.replayed(domain);
+    if (answer.replayed.includes(true)) this.#observer.replayed(domain);
     return this.#respond(planned, answer, now);
   }
 
@@ -127,38 +139,41 @@ export class Ledger {
       if (entry.key.startsWith(CONTROL_PREFIX)) steer(control, entry);
       else entries.push(entry);
     }
-    if (control.id !== "") ids.push(control.id);
-    const match = this.patterns.find(domain, entries);
-    if (match === undefined) return undefined;
+    if (control.id !== "" && !control.settle) ids.push(control.id);
+    const target = this.#targets.find(domain, entries);
+    if (target === undefined) return undefined;
+    const { match } = target;
     const limits = limitsOf(match, descriptor.limit);
     if (limits === undefined) throw new RequestError("the override has a unit that the ledger does not count in");
     if (limits.length === 0) return undefined;
     const wanted = bounded(descriptor.hits ?? (hits === 0 ? 1 : hits));
     const record = match.descriptor.overLimit === "record";
-    const { reserved, admittedAt, model } = control;
-    const shown = shownEntries(match);
-    const named = model === "" ? (entries.find(({ key }) => key === "model")?.value ?? "") : model;
+    const { id, settle, reserved, admittedAt, model } = control;
+    const mode = descriptor.negative ? Mode.refund : modeOf(settle, record);
     const charge: Charge = {
-      key: budgetKey(match),
-      label: JSON.stringify(shown),
-      mode: descriptor.negative ? Mode.refund : modeOf(control.settle, record),
+      key: target.key,
+      label: target.label,
+      mode,
       hits: wanted,
       reserved,
       meters: limits.map((limit) => meterOf(this.#calendar, limit, now, admittedAt)),
-      usage: match.descriptor.usage ? JSON.stringify([match.descriptor.name, shown, named]) : "",
+      usage: usageRow(target, model === "" ? (entries.find(({ key }) => key === "model")?.value ?? "") : model),
+      name: settle && id !== "" ? settlementKey(domain, target.key, [mode, wanted, reserved], id) : "",
     };
     return { match, limits, charge };
   }
 
   #respond(planned: readonly (Planned | undefined)[], answer: ChargeAnswer, now: number): RateLimitResponse {
     let next = 0;
+    // What is spent or given back refuses nothing: it must not turn away the reservation that it came with.
     let overall: Code = Code.ok;
     const statuses = planned.map((plan): DescriptorStatus => {
       if (plan === undefined) return { code: Code.ok };
-      const states = answer.states[next++] ?? [];
+      const [states, replayed] = [answer.states[next] ?? [], answer.replayed[next] === true];
+      next++;
       const status = statusOf(plan, states, now);
-      if (status.code === Code.overLimit) overall = Code.overLimit;
-      if (!answer.replayed) this.#observer.charged(outcomeOf(plan, states, answer.admitted));
+      if (status.code === Code.overLimit && asks(plan.charge)) overall = Code.overLimit;
+      if (!replayed) this.#observer.charged(outcomeOf(plan, states, answer.admitted));
       return status;
     });
     return { code: overall, statuses };
@@ -191,12 +206,21 @@ function modeOf(settle: boolean, record: boolean): Mode {
   return record ? Mode.record : Mode.reserve;
 }
 
-/** The same id with other charges is another call: a client that uses one id for its reservation and its settlement loses neither. */
+/** The same id with other charges is another call. Settlements with a name are none of it: they may have company that changes. */
 function fingerprint(ids: readonly string[], charges: readonly Charge[]): string {
-  return JSON.stringify([ids, charges.map(({ key, mode, hits, reserved }) => [key, mode, hits, reserved])]);
+  const unnamed = charges.filter(({ name }) => name === "");
+  return JSON.stringify([ids, unnamed.map(({ key, mode, hits, reserved }) => [key, mode, hits, reserved])]);
 }
 
-const dayOf = (now: number): string => new Date(now).toISOString().slice(0, 10);
+const DAY_MS = 86_400_000;
+let today = { number: Number.NaN, name: "" };
+
+/** UTC day of a moment, YYYY-MM-DD. The last one is kept. */
+function dayOf(now: number): string {
+  const number = Math.floor(now / DAY_MS);
+  if (number !== today.number) today = { number, name: new Date(number * DAY_MS).toISOString().slice(0, 10) };
+  return today.name;
+}
 
 /** The most constrained limit: of those that refuse, the one that lasts longest; else the one with the least left. Shadow limits are not shown. */
 function statusOf({ match, limits }: Planned, states: readonly MeterState[], now: number): DescriptorStatus {

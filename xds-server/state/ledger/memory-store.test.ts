@@ -29,7 +29,7 @@ describe("memory store", () => {
 
   const one = (limit: Limit, now: number, mode: Mode, hits: number, more: Partial<Charge> = {}): ChargeRequest => ({
     now,
-    id: "",
+    name: "",
     usageTable: "",
     charges: [
       {
@@ -39,6 +39,7 @@ describe("memory store", () => {
         hits,
         reserved: 0,
         usage: "",
+        name: "",
         meters: [specOf(limit, 0, now, undefined)],
         ...more,
       },
@@ -103,7 +104,7 @@ describe("memory store", () => {
     const store = new MemoryStore({ maxKeys: 100, onEvict: (what) => evicted.push(what) });
     const limit: Limit = { amount: 10, period: MINUTE, rolling: false, shadow: false };
     const charge = (n: number, now: number) =>
-      store.charge({ ...one(limit, now, Mode.reserve, 5, { key: `{d}:b:${n}` }), id: `{d}:i:${n}` });
+      store.charge({ ...one(limit, now, Mode.reserve, 5, { key: `{d}:b:${n}` }), name: `{d}:i:${n}` });
     const constant = one({ ...limit, amount: 1_000 }, START, Mode.reserve, 1, { key: "{d}:b:constant" });
     for (let n = 0; n < 249; n++) {
       await charge(n, START);
@@ -115,8 +116,8 @@ describe("memory store", () => {
     expect(evicted).toEqual(new Array(151).fill("live"));
     store.sweep(START + 9 * MINUTE);
     expect(store.size).toBe(0);
-    expect((await charge(249, START + 599_999)).replayed).toBe(true);
-    expect((await charge(249, START + 600_000)).replayed).toBe(false);
+    expect((await charge(249, START + 599_999)).replayed).toEqual([true]);
+    expect((await charge(249, START + 600_000)).replayed).toEqual([false]);
   });
 
   it("counts usage by row, in a bounded table", async () => {

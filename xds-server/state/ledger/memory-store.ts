@@ -2,15 +2,17 @@
  * Budgets in the memory of one ledger: for one machine, and for tests. Every call is one synchronous step, so it is atomic.
  *
  * Bounded: at most `maxKeys` budgets, least recently used first out. A budget that goes while it still counts something starts anew when it comes
- * back; that is counted (`onEvict("live")`). Remembered answers have the same bound.
+ * back; that is counted (`onEvict("live")`). Remembered answers and names of charges have the same bound, each.
  */
 import { MAX_USED } from "./amounts.ts";
-import { decide, type Meters, usageOf } from "./charge.ts";
+import { type Decision, decide, type Meters, type NamedCharge, usageOf } from "./charge.ts";
 import { advance, copyMeter, createMeter, type Meter, type MeterSpec, resetAt, setUsed, usedOf } from "./meter.ts";
+import { Remembered } from "./remembered.ts";
 import {
   type Budget,
   type BudgetChange,
   type BudgetQuery,
+  type Charge,
   type ChargeAnswer,
   type ChargeRequest,
   type KeptMeter,
@@ -18,13 +20,12 @@ import {
   MAX_USAGE_ROWS,
   type MeterState,
   OTHER_ROW,
-  REMEMBERED_MS,
   USAGE_KEPT_MS,
   type UsageRow,
 } from "./store.ts";
 
 export interface MemoryStoreOptions {
-  /** Budgets kept at the same time, and remembered answers; default 100,000. About 1 KB each. */
+  /** Budgets kept at the same time, remembered answers, and remembered charges; default 100,000 of each. A budget has about 1 KB. */
   readonly maxKeys?: number;
   /** Called for each budget that is dropped for room: `live` when it still counted something. */
   readonly onEvict?: (what: "live" | "expired") => void;
@@ -44,7 +45,10 @@ interface UsageTable {
 
 export class MemoryStore implements LedgerStore {
   readonly #budgets = new Map<string, Entry>();
-  readonly #answers = new Map<string, { readonly at: number; readonly answer: ChargeAnswer }>();
+  /** Of requests with a name: the answer to their charges without one. */
+  readonly #answers: Remembered<Decision>;
+  /** Names of charges that were made. */
+  readonly #made: Remembered<true>;
   readonly #usage = new Map<string, UsageTable>();
   readonly #maxKeys: number;
   readonly #onEvict: (what: "live" | "expired") => void;
@@ -52,6 +56,8 @@ export class MemoryStore implements LedgerStore {
 
   constructor({ maxKeys = 100_000, onEvict = () => {} }: MemoryStoreOptions = {}) {
     this.#maxKeys = maxKeys;
+    this.#answers = new Remembered(maxKeys);
+    this.#made = new Remembered(maxKeys);
     this.#onEvict = onEvict;
   }
 
@@ -60,21 +66,25 @@ export class MemoryStore implements LedgerStore {
     return this.#budgets.size;
   }
 
-  async charge(request: ChargeRequest): Promise<ChargeAnswer> {
-    const { now, charges, id } = request;
-    const known = id === "" ? undefined : this.#answers.get(id);
-    if (known !== undefined && now - known.at < REMEMBERED_MS) return { ...known.answer, replayed: true };
-    const answer = {
-      ...decide(charges, {
-        find: ({ key }) => this.#budgets.get(key)?.meters,
-        open: ({ key, label, meters }) => this.#touch(key, label, meters, now).meters,
-      }),
-      replayed: false,
-    };
+  async charge({ now, charges, name, usageTable }: ChargeRequest): Promise<ChargeAnswer> {
+    const known = name === "" ? undefined : this.#answers.recall(name, now);
+    const live: NamedCharge[] = [];
+    for (const charge of charges) {
+      if (charge.name !== "") live.push({ charge, repeated: this.#isRepeated(charge.name, now) });
+      else if (known === undefined) live.push({ charge, repeated: false });
+    }
+    const decision = decide(live, {
+      find: ({ key }) => this.#budgets.get(key)?.meters,
+      open: ({ key, label, meters }) => this.#touch(key, label, meters, now).meters,
+    });
     this.#makeRoom(now);
-    if (id !== "") this.#remember(id, now, answer);
-    this.#count(request, answer.admitted);
-    return answer;
+    if (usageTable !== "") this.#count(live, usageTable, decision.admitted, now);
+    if (known !== undefined) return withRemembered(charges, known, live, decision);
+    if (name !== "") {
+      const states = decision.states.filter((_, index) => charges[index]?.name === "");
+      this.#answers.remember(name, now, { ...decision, states });
+    }
+    return { ...decision, replayed: live.map(({ repeated }) => repeated) };
   }
 
   async read({ key, meters }: BudgetQuery): Promise<readonly MeterState[]> {
@@ -130,11 +140,8 @@ export class MemoryStore implements LedgerStore {
       const [key, entry] = next.value;
       if (entry.expires <= now) this.#budgets.delete(key);
     }
-    // In the order of time: the oldest are first.
-    for (const [id, { at }] of this.#answers) {
-      if (now - at < REMEMBERED_MS) break;
-      this.#answers.delete(id);
-    }
+    this.#answers.sweep(now);
+    this.#made.sweep(now);
     for (const [name, { expires }] of this.#usage) if (expires <= now) this.#usage.delete(name);
   }
 
@@ -162,27 +169,41 @@ export class MemoryStore implements LedgerStore {
     }
   }
 
-  #remember(id: string, at: number, answer: ChargeAnswer): void {
-    this.#answers.delete(id);
-    this.#answers.set(id, { at, answer });
-    if (this.#answers.size <= this.#maxKeys) return;
-    const oldest = this.#answers.keys().next();
-    if (oldest.done !== true) this.#answers.delete(oldest.value);
+  #isRepeated(name: string, now: number): boolean {
+    if (this.#made.recall(name, now) !== undefined) return true;
+    this.#made.remember(name, now, true);
+    return false;
   }
 
-  #count({ charges, usageTable, now }: ChargeRequest, admitted: boolean): void {
-    if (usageTable === "") return;
-    for (const charge of charges) {
-      const counted = charge.usage === "" ? undefined : usageOf(charge, admitted);
+  #count(live: readonly NamedCharge[], usageTable: string, admitted: boolean, now: number): void {
+    for (const { charge, repeated } of live) {
+      const counted = repeated || charge.usage === "" ? undefined : usageOf(charge, admitted);
       if (counted === undefined) continue;
       const table = this.#usage.get(usageTable) ?? { rows: new Map(), expires: now + USAGE_KEPT_MS };
       this.#usage.set(usageTable, table);
       const full = table.rows.size >= MAX_USAGE_ROWS && !table.rows.has(charge.usage);
-      const name = full ? OTHER_ROW : charge.usage;
-      const row = table.rows.get(name) ?? { hits: 0, requests: 0 };
-      table.rows.set(name, { hits: row.hits + counted.hits, requests: row.requests + counted.requests });
+      const row = full ? OTHER_ROW : charge.usage;
+      const sum = table.rows.get(row) ?? { hits: 0, requests: 0 };
+      table.rows.set(row, { hits: sum.hits + counted.hits, requests: sum.requests + counted.requests });
     }
   }
+}
+
+/** Charges without a name are answered as the first time, `live` ones as decided now. */
+function withRemembered(
+  charges: readonly Charge[],
+  known: Decision,
+  live: readonly NamedCharge[],
+  decision: Decision,
+): ChargeAnswer {
+  const replayed: boolean[] = [];
+  const states: (readonly MeterState[])[] = [];
+  let [next, told] = [0, 0];
+  for (const { name } of charges) {
+    replayed.push(name === "" || live[next]?.repeated === true);
+    states.push((name === "" ? known.states[told++] : decision.states[next++]) ?? []);
+  }
+  return { admitted: known.admitted, replayed, states };
 }
 
 /** A copy of the meter (a new one when there is none), at the time of the spec. */

@@ -48,7 +48,7 @@ export function createMeter(spec: MeterSpec): Meter {
 }
 
 export function copyMeter({ slot, counts, amount }: Meter): Meter {
-  return { slot, counts: [...counts], amount };
+  return { slot, counts: counts.slice(), amount };
 }
 
 /**

@@ -5,6 +5,7 @@ import { OVERRIDE_NAME } from "./budgets.ts";
 import type { LedgerObserver, Outcome } from "./ledger.ts";
 import { Code } from "./protocol.ts";
 import { Mode } from "./store.ts";
+import { Tally } from "./tally.ts";
 
 export interface LedgerMetrics extends LedgerObserver {
   readonly registry: Registry;
@@ -32,8 +33,10 @@ export function createLedgerMetrics(log: Logger): LedgerMetrics {
   collectDefaultMetrics({ register: registry });
   const counter = <T extends string>(name: string, help: string, labelNames: readonly T[]) =>
     new Counter<T>({ name: `tokenmesh_ledger_${name}`, help, labelNames: [...labelNames], registers });
-  const requests = counter("requests_total", "Calls answered, by domain and code.", ["domain", "code"]);
-  const hits = counter("hits_total", "Hits charged or given back, by budget pattern and kind of charge.", [
+  const tally = <T extends string>(name: string, help: string, labels: readonly T[]) =>
+    new Tally(`tokenmesh_ledger_${name}`, help, labels, registry);
+  const requests = tally("requests_total", "Calls answered, by domain and code.", ["domain", "code"]);
+  const hits = tally("hits_total", "Hits charged or given back, by budget pattern and kind of charge.", [
     "domain",
     "descriptor",
     "mode",
@@ -50,7 +53,9 @@ export function createLedgerMetrics(log: Logger): LedgerMetrics {
   const unmatched = counter("unmatched_total", "Descriptors without a limit: no pattern has one, no override came.", [
     "domain",
   ]);
-  const replays = counter("replays_total", "Calls answered from memory because their id was known.", ["domain"]);
+  const replays = counter("replays_total", "Calls in which something was not charged again because its id was known.", [
+    "domain",
+  ]);
   const warnings = new LostChargeWarning(log);
   return {
     registry,
@@ -64,13 +69,13 @@ export function createLedgerMetrics(log: Logger): LedgerMetrics {
     storeUp: new Gauge({ name: "tokenmesh_ledger_store_up", help: "1 while the store answers.", registers }),
     keys: new Gauge({ name: "tokenmesh_ledger_keys", help: "Budgets in memory.", registers }),
     evictions: counter("evictions_total", "Budgets dropped from memory for room: live ones start anew.", ["what"]),
-    answered: (domain, code) => requests.inc({ domain, code: code === Code.ok ? "ok" : "over_limit" }),
+    answered: (domain, code) => requests.add(1, domain, code === Code.ok ? "ok" : "over_limit"),
     unmatched: (domain) => unmatched.inc({ domain }),
     replayed: (domain) => replays.inc({ domain }),
     charged: (outcome) => {
       const { domain, descriptor, mode } = outcome;
       const charged = outcome.hits - outcome.unrecorded;
-      if (charged > 0) hits.inc({ domain, descriptor, mode: MODE_NAME[mode] }, charged);
+      if (charged > 0) hits.add(charged, domain, descriptor, MODE_NAME[mode]);
       if (outcome.over) overLimit.inc({ domain, descriptor });
       if (outcome.shadowOver) shadow.inc({ domain, descriptor });
       if (outcome.unrecorded > 0) unrecorded.inc({ domain, descriptor }, outcome.unrecorded);

@@ -30,9 +30,9 @@ class Amounts {
   readonly #kept = new Map<string, Map<string, number | undefined>>();
 
   step({ charges }: ChargeRequest, { admitted, replayed }: ChargeAnswer): void {
-    if (replayed) return;
+    const made = charges.filter((_, index) => replayed[index] === false);
     const newest = new Map<string, number | undefined>();
-    const all = charges.flatMap((charge) => charge.meters.map((spec) => ({ charge, spec })));
+    const all = made.flatMap((charge) => charge.meters.map((spec) => ({ charge, spec })));
     for (const { charge, spec } of all) {
       const name = `${charge.key} ${spec.field}`;
       const known = newest.get(name) ?? this.#kept.get(charge.key)?.get(spec.field);

@@ -88,7 +88,7 @@ describe.each(storeBinaries())("Redis store on $name", ({ binary }) => {
   const limit: Limit = { amount: 1_000, period: 3_600_000, rolling: false, shadow: false };
   const request = (hits: number, more: Partial<ChargeRequest> = {}): ChargeRequest => ({
     now: START,
-    id: "",
+    name: "",
     usageTable: "",
     charges: [
       {
@@ -98,6 +98,7 @@ describe.each(storeBinaries())("Redis store on $name", ({ binary }) => {
         hits,
         reserved: 0,
         usage: "",
+        name: "",
         meters: [specOf(limit, 0, START, undefined)],
       },
     ],
@@ -113,11 +114,11 @@ describe.each(storeBinaries())("Redis store on $name", ({ binary }) => {
 
   it("charges a call that is repeated with the same id once, whoever repeats it", async () => {
     const other = await open();
-    const call = { id: "{d}:i:a" };
+    const call = { name: "{d}:i:a" };
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, n) => (n % 2 ? store : other).charge(request(300, call))),
     );
-    expect(answers.filter(({ replayed }) => !replayed)).toHaveLength(1);
+    expect(answers.filter(({ replayed }) => !replayed[0])).toHaveLength(1);
     expect(new Set(answers.map(({ states }) => JSON.stringify(states))).size).toBe(1);
     expect((await store.charge(request(700))).admitted).toBe(true);
   });
@@ -198,14 +199,14 @@ describe.each(storeBinaries())("Redis store on $name", ({ binary }) => {
       const behind = await open({ url: `redis://127.0.0.1:${(proxy.address() as AddressInfo).port}` });
       await behind.charge(request(1)); // the script is known now
       cut = true;
-      const calls = [request(10), request(20), request(30, { id: "{d}:i:lost" })].map((each) => behind.charge(each));
+      const calls = [request(10), request(20), request(30, { name: "{d}:i:lost" })].map((each) => behind.charge(each));
       const outcomes = await Promise.allSettled(calls);
       expect(
         outcomes.map((each) => (each.status === "rejected" ? (each.reason as StoreError).reason : "answered")),
       ).toEqual(new Array(3).fill("unavailable"));
       cut = false;
       await waitFor(() => behind.up(), { what: "the connection" });
-      expect((await behind.charge(request(30, { id: "{d}:i:lost" }))).replayed).toBe(true);
+      expect((await behind.charge(request(30, { name: "{d}:i:lost" }))).replayed).toEqual([true]);
       const [state] = await behind.read({ ...(request(1).charges[0] as Charge), now: START });
       expect(state?.used).toBe(61);
     } finally {
@@ -285,12 +286,12 @@ describe.each(storeBinaries())("Redis store on $name", ({ binary }) => {
       for (const domain of domains) {
         const call = {
           now: START,
-          id: `{${domain}}:i:1`,
+          name: `{${domain}}:i:1`,
           usageTable: `{${domain}}:u:day`,
           charges: [charge(domain, "1"), charge(domain, "2")],
         };
         expect((await cluster.charge(call)).admitted).toBe(true);
-        expect((await cluster.charge({ ...call, id: "" })).admitted).toBe(false);
+        expect((await cluster.charge({ ...call, name: "" })).admitted).toBe(false);
         expect(await cluster.usage(`{${domain}}:u:day`)).toEqual([{ row: "r", hits: 1_200, requests: 2 }]);
         expect(await cluster.list(`{${domain}}:b:`, 10)).toHaveLength(2);
       }

@@ -9,8 +9,10 @@
  * outstanding: such a call fails with `unavailable` although Redis may have charged it. Whoever repeats it with the same id is not charged twice.
  */
 import { readFileSync } from "node:fs";
+import type { Writable } from "node:stream";
 import { Cluster, Redis } from "ioredis";
 import type { MeterSpec } from "./meter.ts";
+import { RedisScript } from "./redis-script.ts";
 import {
   type Budget,
   type BudgetChange,
@@ -48,19 +50,25 @@ const SILENCE_MS = 1_000;
 const RECONNECT_MIN_MS = 50;
 const RECONNECT_MAX_MS = 1_000;
 
+const CONSTANTS = Object.entries({ REMEMBERED_MS, USAGE_KEPT_MS, MAX_USAGE_ROWS })
+  .map(([name, value]) => `local ${name} = ${value}\n`)
+  .join("");
 const script = (name: string): string =>
+  CONSTANTS +
   readFileSync(new URL("./meter.lua", import.meta.url), "utf8") +
   readFileSync(new URL(`./${name}.lua`, import.meta.url), "utf8");
 
-type Scripted = (keys: number, ...args: (string | number)[]) => Promise<string>;
-type Client = (Redis | Cluster) & { tokenmeshCharge: Scripted; tokenmeshChange: Scripted };
+const CHARGE = new RedisScript(script("charge"));
+const CHANGE = new RedisScript(script("change"));
 
 export class RedisStore implements LedgerStore {
-  readonly #client: Client;
+  readonly #client: Redis | Cluster;
   readonly #prefix: string;
   readonly #timeoutMs: number;
   readonly #maxInFlight: number;
   #inFlight = 0;
+  /** The connection whose writes wait for the end of this turn. */
+  #gathering: Writable | undefined;
   #up = false;
 
   constructor(options: RedisStoreOptions) {
@@ -68,9 +76,7 @@ export class RedisStore implements LedgerStore {
     this.#prefix = prefix;
     this.#timeoutMs = timeoutMs;
     this.#maxInFlight = maxInFlight;
-    this.#client = connect(options) as Client;
-    this.#client.defineCommand("tokenmeshCharge", { lua: script("charge") });
-    this.#client.defineCommand("tokenmeshChange", { lua: script("change") });
+    this.#client = connect(options);
     let reason = "";
     this.#client.on("error", (error: Error) => {
       reason = error.message;
@@ -85,15 +91,19 @@ export class RedisStore implements LedgerStore {
     this.#client.on("end", () => become(false));
   }
 
-  async charge(request: ChargeRequest): Promise<ChargeAnswer> {
-    const { now, charges, id, usageTable } = request;
-    const keys = [...new Set(charges.map(({ key }) => key))];
-    const args: (string | number)[] = [now, keys.length, flag(usageTable !== ""), flag(id !== "")];
-    args.push(REMEMBERED_MS, USAGE_KEPT_MS, MAX_USAGE_ROWS, charges.length);
-    for (const charge of charges) pushCharge(args, charge, keys.indexOf(charge.key) + 1);
+  async charge({ now, charges, name, usageTable }: ChargeRequest): Promise<ChargeAnswer> {
+    const budgets = [...new Set(charges.map(({ key }) => key))];
+    const keys = [...budgets];
     if (usageTable !== "") keys.push(usageTable);
-    if (id !== "") keys.push(id);
-    const reply = await this.#call(() => this.#client.tokenmeshCharge(keys.length, ...this.#named(keys), ...args));
+    if (name !== "") keys.push(name);
+    const args: (string | number)[] = [now, budgets.length, flag(usageTable !== ""), flag(name !== ""), charges.length];
+    for (const charge of charges) {
+      const { key, label, mode, hits, reserved, usage, meters } = charge;
+      const named = charge.name === "" ? 0 : keys.push(charge.name);
+      args.push(budgets.indexOf(key) + 1, label, mode, hits, reserved, usage, named, meters.length);
+      for (const spec of meters) pushSpec(args, spec);
+    }
+    const reply = await this.#call(() => CHARGE.run(this.#client, this.#named(keys), args));
     return parseAnswer(reply, charges);
   }
 
@@ -108,9 +118,9 @@ export class RedisStore implements LedgerStore {
   async #change({ key, label, now, meters }: BudgetQuery, action: string, value: number) {
     const args: (string | number)[] = [now, action, value, label, meters.length];
     for (const spec of meters) pushSpec(args, spec);
-    const reply = await this.#call(() => this.#client.tokenmeshChange(1, ...this.#named([key]), ...args));
-    const [before = "", after = ""] = reply.split("|");
-    return { before: before.split(";").map(parseState), after: after.split(";").map(parseState) };
+    const reply = await this.#call(() => CHANGE.run(this.#client, this.#named([key]), args));
+    const states = (from: number) => meters.map((_, index) => stateAt(reply, 3 * (from + index)));
+    return { before: states(0), after: states(meters.length) };
   }
 
   async meters(key: string): Promise<readonly KeptMeter[]> {
@@ -164,35 +174,55 @@ export class RedisStore implements LedgerStore {
     return keys.map((key) => this.#prefix + key);
   }
 
-  async #call<T>(send: () => Promise<T>): Promise<T> {
-    if (!this.#up) throw new StoreError("unavailable", "the store is not connected");
+  #call<T>(send: () => Promise<T>): Promise<T> {
+    if (!this.#up) return Promise.reject(new StoreError("unavailable", "the store is not connected"));
     if (this.#inFlight >= this.#maxInFlight) {
-      throw new StoreError("busy", `${this.#maxInFlight} calls to the store are under way`);
+      return Promise.reject(new StoreError("busy", `${this.#maxInFlight} calls to the store are under way`));
     }
     this.#inFlight++;
-    // Counted until Redis has answered, not until the caller has given up: that is what takes memory.
-    const sent = send().finally(() => this.#inFlight--);
-    let timer: NodeJS.Timeout | undefined;
-    try {
-      const late = new Promise<never>((_resolve, reject) => {
-        timer = setTimeout(
-          () => reject(new StoreError("unavailable", `no answer from the store in ${this.#timeoutMs} ms`)),
-          this.#timeoutMs,
-        );
-      });
-      return await Promise.race([sent, late]);
-    } catch (error) {
-      sent.catch(() => {});
-      if (error instanceof StoreError) throw error;
-      const message = error instanceof Error ? error.message : String(error);
-      // A ReplyError is an answer of Redis; everything else is a connection that broke.
-      const answered = error instanceof Error && error.name === "ReplyError";
-      const loading = answered && /^(LOADING|MASTERDOWN|READONLY|CLUSTERDOWN|TRYAGAIN|BUSY) /.test(message);
-      throw new StoreError(answered && !loading ? "failed" : "unavailable", message, { cause: error });
-    } finally {
-      clearTimeout(timer);
-    }
+    this.#gather();
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new StoreError("unavailable", `no answer from the store in ${this.#timeoutMs} ms`)),
+        this.#timeoutMs,
+      );
+      // Counted until Redis has answered, not until the caller has given up: that is what takes memory.
+      const end = () => {
+        clearTimeout(timer);
+        this.#inFlight--;
+      };
+      send().then(
+        (answer) => {
+          end();
+          resolve(answer);
+        },
+        (error: unknown) => {
+          end();
+          reject(failure(error));
+        },
+      );
+    });
   }
+
+  /** What is asked in one turn of the event loop goes out with one write: a write costs more than the rest of a call. */
+  #gather(): void {
+    const stream = this.#client instanceof Redis ? this.#client.stream : undefined;
+    if (stream === undefined || stream === this.#gathering) return;
+    this.#gathering = stream;
+    stream.cork();
+    setImmediate(() => {
+      this.#gathering = undefined;
+      stream.uncork();
+    });
+  }
+}
+
+/** A ReplyError is an answer of Redis; everything else is a connection that broke. */
+function failure(error: unknown): StoreError {
+  const message = error instanceof Error ? error.message : String(error);
+  const answered = error instanceof Error && error.name === "ReplyError";
+  const loading = answered && /^(LOADING|MASTERDOWN|READONLY|CLUSTERDOWN|TRYAGAIN|BUSY) /.test(message);
+  return new StoreError(answered && !loading ? "failed" : "unavailable", message, { cause: error });
 }
 
 function connect({ url, cluster }: RedisStoreOptions): Redis | Cluster {
@@ -225,30 +255,27 @@ function connect({ url, cluster }: RedisStoreOptions): Redis | Cluster {
 
 const flag = (value: boolean): number => (value ? 1 : 0);
 
-function pushCharge(args: (string | number)[], charge: Charge, keyIndex: number): void {
-  const { label, mode, hits, reserved, usage, meters } = charge;
-  args.push(keyIndex, label, mode, hits, reserved, usage, meters.length);
-  for (const spec of meters) pushSpec(args, spec);
-}
-
 function pushSpec(args: (string | number)[], spec: MeterSpec): void {
   const { field, amount, shadow, rolling, slot, span, admitted, override = false } = spec;
-  args.push(field, amount, flag(shadow), flag(rolling), slot, span, admitted, flag(override));
+  args.push(field, amount, flag(shadow) + 2 * flag(rolling) + 4 * flag(override), slot, span, admitted);
 }
 
-function parseState(text: string): MeterState {
-  const [over = 0, used = 0, resetAt = 0] = text.split(",").map(Number);
-  return { over: over === 1, used, resetAt };
+/** `over, used, resetAt` from `at` on. */
+function stateAt(reply: readonly number[], at: number): MeterState {
+  return { over: reply[at] === 1, used: reply[at + 1] ?? 0, resetAt: reply[at + 2] ?? 0 };
 }
 
-function parseAnswer(reply: string, charges: readonly Charge[]): ChargeAnswer {
-  const [replayed, admitted, ...states] = reply.split(";");
-  let next = 0;
-  return {
-    replayed: replayed === "1",
-    admitted: admitted === "1",
-    states: charges.map(({ meters }) => meters.map(() => parseState(states[next++] ?? ""))),
-  };
+function parseAnswer(reply: readonly number[], charges: readonly Charge[]): ChargeAnswer {
+  let at = 1;
+  const replayed: boolean[] = [];
+  const states = charges.map(({ meters }) => {
+    replayed.push(reply[at++] === 1);
+    return meters.map(() => {
+      at += 3;
+      return stateAt(reply, at - 3);
+    });
+  });
+  return { admitted: reply[0] === 1, replayed, states };
 }
 
 const globEscape = (text: string): string => text.replace(/[*?[\]\\]/g, "\\$&");

@@ -8,7 +8,8 @@ import { silentLogger } from "../../log.ts";
 import type { AuditEntry } from "./budget-admin.ts";
 import { LEDGER_ERRORS } from "./errors.ts";
 import { type LedgerOptions, parseLedgerConfig, type RunningLedger, startLedger } from "./index.ts";
-import { RLS_SERVICE } from "./rls-server.ts";
+import { SERVICE_PATH } from "./protocol.ts";
+import { HEALTH_PATH } from "./rls-server.ts";
 
 /** The whole service over gRPC and HTTP, against a client that is not Envoy. */
 
@@ -72,7 +73,7 @@ describe("token ledger as a service", () => {
       });
     });
   }
-  const limit = (running: RunningLedger, bytes: Buffer) => call(running, RLS_SERVICE.shouldRateLimit.path, bytes);
+  const limit = (running: RunningLedger, bytes: Buffer) => call(running, SERVICE_PATH, bytes);
   const codeOf = async (answer: Promise<Buffer>) => (await answer)[1];
 
   interface HttpOptions {
@@ -297,7 +298,7 @@ describe("token ledger as a service", () => {
       toStop.push(() => redis.stop());
       const running = await start({ redis: { url: redis.url } });
       await waitFor(() => running.ready(), { what: "Redis" });
-      const health = async () => (await call(running, RLS_SERVICE.check.path, Buffer.alloc(0)))[1];
+      const health = async () => (await call(running, HEALTH_PATH, Buffer.alloc(0)))[1];
       expect([await health(), await codeOf(limit(running, requestBytes("llm", { key: "k" }, 1)))]).toEqual([1, 1]);
       await redis.kill();
       await waitFor(() => !running.ready(), { what: "the loss" });

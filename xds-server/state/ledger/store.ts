@@ -29,14 +29,19 @@ export interface Charge {
   readonly meters: readonly MeterSpec[];
   /** Row of the usage table that this counts in, or "". */
   readonly usage: string;
+  /** Name of this charge, a key of the store, or "". A charge whose name is remembered is not made; its states are those of now. Not for `reserve` and `record`. */
+  readonly name: string;
 }
+
+/** It asks for room, and may be refused. */
+export const asks = ({ mode }: Pick<Charge, "mode">): boolean => mode === Mode.reserve || mode === Mode.record;
 
 export interface ChargeRequest {
   /** ms since the epoch. */
   readonly now: number;
   readonly charges: readonly Charge[];
-  /** Name under which the answer is remembered, or "". A request with a remembered name gets that answer and charges nothing. */
-  readonly id: string;
+  /** Name of all charges without one of their own, a key of the store, or "". While it is remembered, they get the first answer and charge nothing. */
+  readonly name: string;
   /** Name of the usage table (of a domain and a day), or "". */
   readonly usageTable: string;
 }
@@ -52,7 +57,8 @@ export interface MeterState {
 export interface ChargeAnswer {
   /** False when a reserve or record charge met a limit that is not shadow; then no reserve charge was made. */
   readonly admitted: boolean;
-  readonly replayed: boolean;
+  /** Of each charge: its name was remembered, so nothing was charged. */
+  readonly replayed: readonly boolean[];
   /** Of each charge, of each of its meters. */
   readonly states: readonly (readonly MeterState[])[];
 }
@@ -116,7 +122,7 @@ export class StoreError extends Error {
   }
 }
 
-/** How long an answer is remembered under the id of its request, ms. */
+/** How long a name is remembered, ms. */
 export const REMEMBERED_MS = 600_000;
 /** Rows of one usage table; further ones count in the row {@link OTHER_ROW}. */
 export const MAX_USAGE_ROWS = 10_000;
