@@ -32,6 +32,7 @@ const FILE_BY_MESSAGE: Readonly<Record<string, string>> = {
   "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec":
     "envoy/extensions/filters/http/upstream_codec/v3/upstream_codec.proto",
   "envoy.extensions.filters.http.wasm.v3.Wasm": "envoy/extensions/filters/http/wasm/v3/wasm.proto",
+  "envoy.extensions.filters.network.wasm.v3.Wasm": "envoy/extensions/filters/network/wasm/v3/wasm.proto",
   "envoy.extensions.wasm.v3.PluginConfig": "envoy/extensions/wasm/v3/wasm.proto",
   "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation":
     "envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation.proto",

@@ -74,6 +74,10 @@ export const ERRORS = {
     meaning: "Two definitions contradict each other.",
     remedy: "Keep one of them.",
   },
+  TM_CONFIG_UNUSED: {
+    meaning: "A warning: a document is right and takes effect nowhere.",
+    remedy: "Put it into the namespace of a Gateway, or name the Gateways in the annotation tokenmesh.io/gateways.",
+  },
   TM_FILTER_MISSING: {
     meaning: "The compiled filter that a configuration needs is not where the server looks for it.",
     remedy: "Build the filters: npm run build:filters.",

@@ -90,6 +90,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         snapshot: snapshotView(cache.get("default")),
         loadedAt: publisher.loadedAt === undefined ? null : new Date(publisher.loadedAt).toISOString(),
         configErrors: publisher.errors,
+        configWarnings: publisher.warnings,
         nodes: nodeStatuses(registry),
       }),
   };

@@ -42,6 +42,14 @@ function run(command: string, ...args: readonly string[]): Running {
 
 const cli = (...args: readonly string[]) => run(process.execPath, main, ...args);
 
+/** A document that is right and takes effect nowhere. */
+const UNUSED = `---
+apiVersion: tokenmesh.io/v1alpha1
+kind: TokenRateLimit
+metadata: {name: budgets, namespace: other}
+spec: {rules: [{name: all, limits: [{unit: tokens, amount: 10, per: day}]}]}
+`;
+
 const ROUTES = `
 apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -72,6 +80,16 @@ describe("tokenmesh", () => {
     expect(await cli("validate", folder(ROUTES)).done).toEqual({ code: 0, stdout: "1 file valid\n", stderr: "" });
   });
 
+  it("validate: 0 and a warning when a document takes effect nowhere", async () => {
+    const { code, stdout } = await cli("validate", folder(ROUTES + UNUSED)).done;
+    expect(code).toBe(0);
+    expect(stdout.split("\n").map((line) => line.replace(`${dir}/`, ""))).toEqual([
+      expect.stringMatching(/^a\.yaml:\d+:18: TM_CONFIG_UNUSED TokenRateLimit other\/budgets is in no Gateway; Put it/),
+      "1 file valid",
+      "",
+    ]);
+  });
+
   it("validate: 1 and every error with file, line and column", async () => {
     const { code, stdout } = await cli("validate", folder(ROUTES.replace("HTTP}", "HTTPX}").replace("hosts:", "host:")))
       .done;
@@ -93,13 +111,15 @@ describe("tokenmesh", () => {
   });
 
   it.each(["SIGINT", "SIGTERM"] as const)("serve: one ready line, answers, and ends with 0 on %s", async (signal) => {
-    const server = cli("serve", "--config", folder(ROUTES));
+    const server = cli("serve", "--config", folder(ROUTES + UNUSED));
     await waitFor(() => server.stdout().includes("\n"), { timeoutMs: 10_000, what: `ready line (${server.stderr()})` });
     const line = /^ready (\{.*\})\n$/.exec(server.stdout())?.[1];
     const { xds, api } = JSON.parse(line ?? "{}") as { xds: string; api: string };
     expect(xds).toMatch(/^127\.0\.0\.1:\d+$/);
     expect(await (await fetch(`${api}/ready`)).json()).toEqual({ ready: true, configErrors: [] });
     expect(await (await fetch(`${api}/metrics`)).text()).toContain('tokenmesh_xds_resources{type="LDS"} 1');
+    const snapshot = await (await fetch(`${api}/snapshot`)).json();
+    expect(snapshot).toMatchObject({ configErrors: [], configWarnings: [{ code: "TM_CONFIG_UNUSED" }] });
     expect((await fetch(`${api}/nowhere`)).status).toBe(404);
     expect((await fetch(`${api}/ready`, { method: "POST" })).status).toBe(405);
     server.process.kill(signal);

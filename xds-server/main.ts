@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * The command line: `tokenmesh serve`, `tokenmesh validate` and `tokenmesh ledger`. Standard output carries results only (the `ready` line,
- * validation errors); the log goes to standard error. Exit codes: 0 fine, 1 the configuration has errors, 2 the command itself failed.
+ * validation errors and warnings); the log goes to standard error. Exit codes: 0 fine, 1 the configuration has errors, 2 the command itself failed.
  */
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -55,7 +55,7 @@ function validate(paths: readonly string[]): void {
   const { files, errors } = readConfigFiles(paths);
   const result = parseConfig(files);
   const all = [...errors, ...(result.ok ? [] : result.errors)];
-  for (const error of all) process.stdout.write(`${formatError(error)}\n`);
+  for (const each of [...all, ...(result.ok ? result.warnings : [])]) process.stdout.write(`${formatError(each)}\n`);
   if (all.some(({ code }) => code === "TM_CONFIG_UNREADABLE")) process.exitCode = 2;
   else if (all.length > 0) process.exitCode = 1;
   else process.stdout.write(`${files.length} ${files.length === 1 ? "file" : "files"} valid\n`);

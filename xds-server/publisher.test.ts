@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { TypeUrl } from "../protos/index.ts";
 import { SnapshotCache, typeSnapshot } from "./cache/index.ts";
-import { silentLogger } from "./log.ts";
+import type { LogLevel } from "./log.ts";
 import { Publisher } from "./publisher.ts";
 import { createMetrics } from "./server/metrics.ts";
 
@@ -34,6 +34,7 @@ describe("the filters of a configuration", () => {
   let wasmDir: string;
   let cache: SnapshotCache;
   let publisher: Publisher;
+  let logged: [LogLevel, string][];
 
   beforeEach(() => {
     [configDir, wasmDir] = [
@@ -41,8 +42,10 @@ describe("the filters of a configuration", () => {
       mkdtempSync(join(tmpdir(), "tokenmesh-pub-")),
     ];
     cache = new SnapshotCache();
+    logged = [];
+    const log = (level: LogLevel, message: string) => void logged.push([level, message]);
     const metrics = createMetrics();
-    publisher = new Publisher({ configDir, wasmDir, wasm: "inline", cache, metrics, log: silentLogger, now: () => 1 });
+    publisher = new Publisher({ configDir, wasmDir, wasm: "inline", cache, metrics, log, now: () => 1 });
   });
   afterEach(() => {
     for (const dir of [configDir, wasmDir]) rmSync(dir, { recursive: true, force: true });
@@ -94,6 +97,29 @@ describe("the filters of a configuration", () => {
     const names = publisher.errors.map(({ file }) => file.slice(wasmDir.length + 1));
     expect([...names].sort()).toEqual(["llm-router.wasm", "token-rate-limit.wasm"]);
     expect(filters()).toEqual(before);
+  });
+
+  it("one that no Gateway has is built, with a warning as long as that is so", () => {
+    compile("token-rate-limit");
+    write(GATEWAY, LIMIT.replace("{name: budgets}", "{name: budgets, namespace: other}"));
+    expect(publisher.load()).toBe("published");
+    expect([publisher.errors, filters()]).toMatchObject([[], [{ name: "tokenmesh.token-rate-limit/other/budgets" }]]);
+    const warning = { code: "TM_CONFIG_UNUSED", file: join(configDir, "a.yaml"), line: 9, column: 18 };
+    expect(publisher.warnings).toMatchObject([warning]);
+    expect(logged.filter(([level]) => level === "warn")).toEqual([
+      [
+        "warn",
+        expect.stringContaining(":9:18: TM_CONFIG_UNUSED TokenRateLimit other/budgets is in no Gateway; Put it"),
+      ],
+    ]);
+    // What is served is what the warning is about.
+    write(GATEWAY, "kind: X");
+    expect(publisher.load()).toBe("rejected");
+    expect(publisher.warnings).toHaveLength(1);
+    logged.length = 0;
+    write(GATEWAY, LIMIT);
+    expect(publisher.load()).toBe("published");
+    expect([publisher.warnings, logged.filter(([level]) => level === "warn")]).toEqual([[], []]);
   });
 
   it("none is needed without such documents", () => {

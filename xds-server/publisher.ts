@@ -46,6 +46,7 @@ export class Publisher {
   readonly #options: PublisherOptions;
   #fingerprint = "";
   #errors: readonly ConfigError[] = [];
+  #warnings: readonly ConfigError[] = [];
   #loadedAt: number | undefined;
 
   constructor(options: PublisherOptions) {
@@ -55,6 +56,11 @@ export class Publisher {
   /** Errors of the configuration as it is on disk; empty when it is what is served. */
   get errors(): readonly ConfigError[] {
     return this.#errors;
+  }
+
+  /** What is right in the served configuration and takes no effect. */
+  get warnings(): readonly ConfigError[] {
+    return this.#warnings;
   }
 
   /** When the served configuration was loaded, milliseconds since the epoch; undefined before the first good one. */
@@ -76,6 +82,8 @@ export class Publisher {
     this.#errors = failed;
     metrics.configErrors.set(failed.length);
     if (failed.length === 0) {
+      this.#warnings = result.ok ? result.warnings : [];
+      for (const warning of this.#warnings) log("warn", formatError(warning), placeOf(warning));
       metrics.configReloads.inc({ result: "published" });
       return "published";
     }
@@ -84,8 +92,7 @@ export class Publisher {
     log("error", kept ? "configuration rejected; the last good one stays" : "configuration rejected", {
       errors: failed.length,
     });
-    for (const error of failed)
-      log("error", formatError(error), { code: error.code, file: error.file, line: error.line, column: error.column });
+    for (const error of failed) log("error", formatError(error), placeOf(error));
     return "rejected";
   }
 
@@ -132,6 +139,10 @@ export class Publisher {
     }
     return { modules, missing };
   }
+}
+
+function placeOf({ code, file, line, column }: ConfigError): Readonly<Record<string, string | number>> {
+  return { code, file, line, column };
 }
 
 function generalError(code: ErrorCode, file: string, message: string): ConfigError {

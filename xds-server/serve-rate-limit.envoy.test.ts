@@ -278,6 +278,33 @@ ${more}
     expect(await vms()).toBe(3);
   });
 
+  it("brings the cluster of a Rate Limit Service along, and holds to the amounts itself while nobody answers there", async () => {
+    const host = "ledger.test";
+    const ledger = `\n${serviceEntry("ledger", 1).replace("protocol: HTTP", "protocol: GRPC")}\n---`;
+    const shared = (mode: string, service: string) =>
+      `${base()}${ledger}${limits(`
+    - name: shared
+      key: [{apiKey: true}]
+      mode: ${mode}
+      limits: [{unit: tokens, amount: ${AMOUNT}, per: month}]`)}${service}`;
+    await start(shared("strict", `\n  service: {cluster: ${host}}`));
+    const { status: code, headers } = await ask("alice");
+    expect([code, headers.get("x-ratelimit-limit-tokens")]).toEqual([200, String(AMOUNT)]);
+    expect((await ask("alice", { max_tokens: 1_000 })).status).toBe(429);
+    const clusters = (await envoy.admin.configDump()) as { configs: { dynamic_active_clusters?: object[] }[] };
+    const [cluster] = clusters.configs
+      .flatMap((each) => each.dynamic_active_clusters ?? [])
+      .map((each) => JSON.stringify(each))
+      .filter((each) => each.includes(`||${host}"`));
+    expect(cluster).toContain('"explicit_http_config":{"http2_protocol_options":{}}');
+    const name = /"name":"(outbound\|\d+\|\|ledger\.test)"/.exec(cluster ?? "")?.[1] ?? "no cluster";
+    const plugin = JSON.stringify(await envoy.admin.configDump()).replaceAll("\\", "");
+    expect(plugin).toContain(`"service":{"cluster":"${name}"`);
+    // Without the rule the service goes, too; its cluster stays with the ServiceEntry.
+    await edit(shared("local", ""));
+    expect((await ask("alice")).status).toBe(200);
+  });
+
   it("takes other amounts while a stream runs, and goes on with what was used", async () => {
     await start(base() + limits(perKey(AMOUNT)));
     const before = (await ask("alice")).used;

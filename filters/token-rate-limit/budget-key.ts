@@ -1,14 +1,17 @@
 /**
  * Whose budget a request takes from: 128 bits of hash over what all budgets of the rule have in common and over the values of its key. Only the hash is
- * ever stored or sent on.
+ * stored. A Rate Limit Service gets the values, of a credential only the hash.
  */
 import { xxhash64 } from "../lib/xxhash64";
 import { findSession } from "../pipeline/match/session";
 import { Exchange } from "../pipeline/exchange";
-import { Bytes, ByteWriter, property, Status } from "../sdk";
+import { Bytes, ByteWriter, hexDigit, property, Status } from "../sdk";
 import { KeyPart, KeySource } from "./key-part";
 
 const BEARER = Bytes.literal("bearer ");
+
+/** Longer values go to a service as their hash. */
+const MOST_VALUE: i32 = 256;
 
 const text = new ByteWriter();
 const value = new Bytes();
@@ -22,9 +25,9 @@ export namespace budgetKey {
 
 /**
  * Sets `budgetKey`. False when the request lacks a part of the key; then the hash is that of all requests which lack the same parts. A hostcall for each
- * part that is a property. O(parts).
+ * part that is a property. O(parts). `values` gets what a service is told of each part, behind its length of two bytes.
  */
-export function hashKey(identity: Bytes, parts: KeyPart[], exchange: Exchange): bool {
+export function hashKey(identity: Bytes, parts: KeyPart[], exchange: Exchange, values: ByteWriter | null): bool {
   text.reset().bytes(identity);
   let complete = true;
   for (let i = 0; i < parts.length; i++) {
@@ -36,11 +39,31 @@ export function hashKey(identity: Bytes, parts: KeyPart[], exchange: Exchange): 
       .decimal(found ? value.len : 0)
       .byte(0);
     if (found) text.bytes(value);
+    else value.clear();
+    if (values !== null) writeValue(values, unchecked(parts[i]).secret);
   }
   const bytes = text.view();
   budgetKey.low = xxhash64(bytes.ptr, bytes.len, 0);
   budgetKey.high = xxhash64(bytes.ptr, bytes.len, 1);
   return complete;
+}
+
+/** `value` as a service gets it: printable ASCII of bounded length, or 32 digits of hash. */
+function writeValue(out: ByteWriter, secret: bool): void {
+  if (value.len == 0 || (!secret && value.len <= MOST_VALUE && isPrintable(value))) {
+    out.byte(<u8>value.len).byte(<u8>(value.len >> 8)).bytes(value);
+    return;
+  }
+  out.byte(32).byte(0);
+  for (let half: u64 = 0; half < 2; half++) {
+    const hash = xxhash64(value.ptr, value.len, half);
+    for (let shift = 60; shift >= 0; shift -= 4) out.byte(hexDigit(<u8>((hash >> shift) & 15)));
+  }
+}
+
+function isPrintable(bytes: Bytes): bool {
+  for (let i = 0; i < bytes.len; i++) if (bytes.at(i) - 0x20 > 0x5e) return false;
+  return true;
 }
 
 /** Shows the part in `value`. */

@@ -27,5 +27,12 @@ export class KeyPart {
     readonly source: KeySource,
     /** Path of a property, its parts joined by `\0`; a constant; for a header its name. */
     readonly text: Bytes,
+    /** What a Rate Limit Service is told that the value is. */
+    readonly label: Bytes,
   ) {}
+
+  /** The value never leaves the filter, only its hash does. */
+  get secret(): bool {
+    return this.source == KeySource.ApiKey;
+  }
 }

@@ -20,6 +20,8 @@ const CLIENT_ADDRESS = "source\0address";
 const SOURCES = "header, apiKey, claim, metadata, clientAddress, model, tenant, session or constant";
 
 const path = new ByteWriter();
+/** The keys of a path, joined by dots. */
+const dotted = new ByteWriter();
 
 @final
 export class KeyReader {
@@ -66,14 +68,14 @@ export class KeyReader {
 
   /** Null for a name that is none. */
   private source(at: string, name: string, value: JsonNode, part: JsonNode): KeyPart | null {
-    if (name == "header") return this.header(this.reader.requestHeader(at, value));
+    if (name == "header") return this.header(at, value);
     if (name == "claim") return this.claim(at, value, part.get("payloadKey"));
     if (name == "metadata") return this.metadata(at, value);
-    if (name == "constant") return new KeyPart(KeySource.Constant, this.reader.plain(at, value));
+    if (name == "constant") return new KeyPart(KeySource.Constant, this.reader.plain(at, value), Bytes.literal("constant"));
     if (name == "apiKey") return this.given(at, value, this.apiKey());
-    if (name == "clientAddress") return this.given(at, value, new KeyPart(KeySource.ClientAddress, Bytes.literal(CLIENT_ADDRESS)));
-    if (name == "model") return this.given(at, value, new KeyPart(KeySource.Model, new Bytes()));
-    if (name == "session") return this.given(at, value, new KeyPart(KeySource.Session, new Bytes()));
+    if (name == "clientAddress") return this.given(at, value, new KeyPart(KeySource.ClientAddress, Bytes.literal(CLIENT_ADDRESS), Bytes.literal("client_address")));
+    if (name == "model") return this.given(at, value, plain(KeySource.Model, name));
+    if (name == "session") return this.given(at, value, plain(KeySource.Session, name));
     return name == "tenant" ? this.given(at, value, this.tenant(at)) : null;
   }
 
@@ -82,20 +84,22 @@ export class KeyReader {
     return part;
   }
 
-  private header(name: Bytes): KeyPart {
-    const part = new KeyPart(KeySource.Header, name);
+  /** A header of requests, by name. */
+  header(at: string, node: JsonNode): KeyPart {
+    const name = this.reader.requestHeader(at, node);
+    const part = new KeyPart(KeySource.Header, name, name);
     part.headers.push(this.traffic.wanted.want(name));
     return part;
   }
 
   private apiKey(): KeyPart {
-    const part = new KeyPart(KeySource.ApiKey, new Bytes());
+    const part = plain(KeySource.ApiKey, "api_key");
     for (let i = 0; i < KEY_HEADERS.length; i++) part.headers.push(this.traffic.wanted.want(Bytes.literal(KEY_HEADERS[i])));
     return part;
   }
 
   private tenant(at: string): KeyPart {
-    const part = new KeyPart(KeySource.Tenant, new Bytes());
+    const part = plain(KeySource.Tenant, "tenant");
     if (this.tenantHeader < 0) this.reader.fail(at, "needs tenantHeader");
     part.headers.push(this.tenantHeader);
     return part;
@@ -105,12 +109,14 @@ export class KeyReader {
     const claim = this.reader.plain(at, value);
     const key = payloadKey === null ? Bytes.literal(JWT_PAYLOAD) : this.reader.plain(at.slice(0, at.length - 5) + "payloadKey", payloadKey);
     path.reset().text(METADATA).byte(0).text(JWT_NAMESPACE).byte(0).bytes(key).byte(0).bytes(claim);
-    return new KeyPart(KeySource.Property, path.view().copy());
+    return new KeyPart(KeySource.Property, path.view().copy(), claim);
   }
 
-  private metadata(at: string, node: JsonNode): KeyPart {
+  /** Dynamic metadata of requests. */
+  metadata(at: string, node: JsonNode): KeyPart {
     const reader = this.reader;
     path.reset().text(METADATA);
+    dotted.reset();
     if (reader.isObject(at, node)) {
       const namespace = node.get("namespace");
       if (namespace === null) reader.fail(at + ".namespace", "missing");
@@ -123,11 +129,21 @@ export class KeyReader {
         if (name != "namespace" && name != "path") reader.unknown(at + "." + name);
       }
     }
-    return new KeyPart(KeySource.Property, path.view().copy());
+    return new KeyPart(KeySource.Property, path.view().copy(), dotted.view().copy());
   }
 
   private keys(at: string, node: JsonNode): void {
     const entries = this.reader.list(at, node, 1, MAX_PATH);
-    for (let i = 0; i < entries.length; i++) path.byte(0).bytes(this.reader.plain(at + "[" + i.toString() + "]", entries[i]));
+    for (let i = 0; i < entries.length; i++) {
+      const key = this.reader.plain(at + "[" + i.toString() + "]", entries[i]);
+      path.byte(0).bytes(key);
+      if (i > 0) dotted.byte(0x2e);
+      dotted.bytes(key);
+    }
   }
+}
+
+/** A part whose source says all. */
+function plain(source: KeySource, label: string): KeyPart {
+  return new KeyPart(source, new Bytes(), Bytes.literal(label));
 }

@@ -4,7 +4,7 @@
  */
 import { LimitUnit, WEIGHT_SCALE } from "../lib/token-charge";
 import { Bytes, ByteWriter, headers, MapType, PairsWriter } from "../sdk";
-import { Claim } from "../state/budget-store";
+import { RateLimitState } from "./rate-limit-state";
 import { RateLimitRule } from "./rule";
 
 const RETRY_AFTER = Bytes.literal("retry-after");
@@ -72,16 +72,17 @@ export namespace limitHeaders {
     requests.begin();
   }
 
-  /** `now`: ms since the epoch. */
-  export function offer(rule: RateLimitRule, claim: Claim, now: i64): void {
+  /** What is left to the request of the rule at this place. */
+  export function offer(rule: RateLimitRule, state: RateLimitState, place: i32): void {
     const limits = rule.limits;
+    const claim = unchecked(state.claims[place]);
     for (let i = 0; i < limits.length; i++) {
       const limit = unchecked(limits[i]);
       // There is no header for money.
       if (limit.unit == LimitUnit.Money) continue;
       const kind = limit.unit == LimitUnit.Requests ? requests : tokens;
       const scale = limit.unit == LimitUnit.WeightedTokens ? WEIGHT_SCALE : 1;
-      kind.offer(limit.amount, unchecked(claim.remaining[i]), max(unchecked(claim.resetAt[i]) - now, 0), scale);
+      kind.offer(state.amountOf(place, i, limit.amount), unchecked(claim.remaining[i] + claim.elsewhere[i]), max(unchecked(claim.resetAt[i]) - state.now, 0), scale);
     }
   }
 

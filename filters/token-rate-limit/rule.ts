@@ -1,5 +1,6 @@
 /** A rule: which requests it is about, which of them share a budget, and how large that is. Made from the configuration, never changed. */
 import { charge, chargeAtMost, LimitUnit, TokenCounts, TokenRates } from "../lib/token-charge";
+import { Exchange } from "../pipeline/exchange";
 import { Match } from "../pipeline/match/match";
 import { Bytes, ByteWriter } from "../sdk";
 import { KeyPart, KeySource } from "./key-part";
@@ -15,6 +16,33 @@ export const enum MissingKey {
   Reject = 2,
 }
 
+/** Who keeps the budgets of a rule. In the order in which the configuration names them, as those below. */
+export const enum Mode {
+  /** This Envoy, by itself. */
+  Local = 0,
+  /** The service, which is asked for each request. */
+  Strict = 1,
+  /** The service; each Envoy takes shares of them in advance. */
+  Leased = 2,
+}
+
+/** What becomes of requests while the service cannot be asked. */
+export const enum OnFailure {
+  /** This Envoy holds them to the budgets, by itself. */
+  Local = 0,
+  Open = 1,
+  Closed = 2,
+}
+
+/** What becomes of a stream that uses more than it reserved when the budget has no more. */
+export const enum Overrun {
+  Allow = 0,
+  /** It is ended, with the terminal event of its API. */
+  Stop = 1,
+  /** It is held until there is room. */
+  Pace = 2,
+}
+
 @final
 export class RateLimitRule {
   key: KeyPart[] = [];
@@ -25,11 +53,39 @@ export class RateLimitRule {
   prices: PriceList | null = null;
   /** Counts and reports, and refuses nothing. */
   shadow: bool = false;
+  mode: Mode = Mode.Local;
+  onFailure: OnFailure = OnFailure.Local;
+  /** Only with `Mode.Leased`: percent of an amount that an Envoy takes in advance. */
+  leasePercent: i32 = 5;
+  /** How long a request waits for room, in ms; 0 not at all. */
+  queueMs: i32 = 0;
+  overrun: Overrun = Overrun.Allow;
 
   constructor(
     readonly name: Bytes,
     readonly match: Match,
   ) {}
+
+  /** A Rate Limit Service keeps its budgets. */
+  get isRemote(): bool {
+    return this.mode != Mode.Local;
+  }
+
+  /** The service is asked for each request. */
+  get isStrict(): bool {
+    return this.mode == Mode.Strict;
+  }
+
+  /** It says what becomes of streams that use up their reservation. Out of force it stops none. */
+  get limitsStreams(): bool {
+    return this.overrun != Overrun.Allow && !this.shadow;
+  }
+
+  /** Requests may say amounts themselves. */
+  get saysAmounts(): bool {
+    for (let i = 0; i < this.limits.length; i++) if (unchecked(this.limits[i]).amountFrom !== null) return true;
+    return false;
+  }
 
   /** A limit counts tokens: what a request will take has to be estimated. */
   get countsTokens(): bool {
@@ -60,6 +116,11 @@ export class RateLimitRule {
   /** What a call to `model` with these tokens takes from `limit`, in its unit. */
   charge(limit: Limit, counts: TokenCounts, model: Bytes): i64 {
     return charge(limit.unit, counts, this.rates(limit, model));
+  }
+
+  /** What a request took that is over; one that never went anywhere costs nothing, not even itself. */
+  cost(limit: Limit, counts: TokenCounts, exchange: Exchange): i64 {
+    return limit.unit == LimitUnit.Requests && !exchange.routed ? 0 : this.charge(limit, counts, exchange.model);
   }
 
   /** What a call of so many tokens will take at most. */

@@ -40,6 +40,12 @@ export class TokenForecast {
     this.completion = this.learner.completion;
   }
 
+  /** Tokens of the answer so far: those that were reported, and those of the bytes that came since. */
+  soFar(exchange: Exchange): i64 {
+    const more = this.answers.tokens(exchange.api, exchange.streaming, exchange.uncountedBytes);
+    return addSaturating(max(exchange.usage.outputTotal, 0), more);
+  }
+
   /**
    * Fills `counts` with what a request took that was estimated at `prompt` tokens from `bytes`, and learns from it.
    *
@@ -68,9 +74,8 @@ export class TokenForecast {
       counts.set(0, 0, 0, 0, 0);
     } else {
       // The first events of Anthropic's streams report the prompt and next to nothing of the answer.
-      const more = this.answers.tokens(exchange.api, exchange.streaming, exchange.uncountedBytes);
       const input = usage.inputTotal > 0 ? usage.inputTotal : prompt;
-      counts.set(input, usage.cached, usage.cacheWrite, addSaturating(max(usage.outputTotal, 0), more), usage.reasoning);
+      counts.set(input, usage.cached, usage.cacheWrite, this.soFar(exchange), usage.reasoning);
     }
   }
 }

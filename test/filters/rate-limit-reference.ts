@@ -112,17 +112,19 @@ export class LimiterReference {
       ...{ asked, worker, estimate, promptBytes, stream },
       ...{ claims: [], others: [], outcome: "ok", refusal: undefined },
     };
-    for (const rule of this.rules) {
-      if (rule.model !== undefined && rule.model !== asked.model) continue;
-      const lacks = rule.key.includes("team") && asked.team === undefined;
-      if (lacks && rule.missingKey === "skip") continue;
-      if (lacks && rule.missingKey === "reject") call.outcome = "401 key_required";
-      else {
-        const refusal = yield* this.#reserve(call, rule, now);
-        if (refusal === undefined || rule.shadow) continue;
-        call.refusal = refusal;
-        call.outcome = "429 rate_limit_exceeded";
-      }
+    const lacksKey = ({ key }: RuleSpec) => key.includes("team") && asked.team === undefined;
+    const matching = this.rules.filter(({ model }) => model === undefined || model === asked.model);
+    // Who it is comes before what is left.
+    if (matching.some((rule) => lacksKey(rule) && rule.missingKey === "reject")) {
+      call.outcome = "401 key_required";
+      return call;
+    }
+    for (const rule of matching) {
+      if (lacksKey(rule) && rule.missingKey === "skip") continue;
+      const refusal = yield* this.#reserve(call, rule, now);
+      if (refusal === undefined || rule.shadow) continue;
+      call.refusal = refusal;
+      call.outcome = "429 rate_limit_exceeded";
       for (const claim of call.claims.splice(0)) {
         call.others.push({ rule: claim.rule, left: claim.left.map((units, i) => units + (claim.reserved[i] ?? 0)) });
         yield* this.#settle(claim, () => 0, now);

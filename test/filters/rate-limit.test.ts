@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Stream } from "../host/index.ts";
 import { LimitHost, midnight, outcome, told } from "./rate-limit-driver.ts";
+import { chat } from "./router-driver.ts";
 
 /** What a client sees of its budget, and what becomes of it at every end that a request can have. */
 
@@ -340,6 +341,60 @@ describe("several limits and rules", () => {
   });
 });
 
+describe("an amount that the request says", () => {
+  const said = async (limits: object[], headers: [string, string][], attribute?: string | Uint8Array) => {
+    const gateway = await LimitHost.start({ rules: [rule(limits)] });
+    const body = JSON.stringify(call(20));
+    const stream = gateway.plugin.stream();
+    if (attribute !== undefined) stream.setAttribute("metadata.filter_metadata.plan.tokens", attribute);
+    const { length } = Buffer.from(body);
+    stream.requestHeaders([...chat({ "content-length": String(length) }), ...team("a"), ...headers]);
+    stream.requestBody(body, { endOfStream: true });
+    return told(gateway.answer(stream, { input: 10, output: 20 }));
+  };
+  const double = (value: number) => new Uint8Array(new Float64Array([value]).buffer);
+  const header = [limit(1_000, "tokens", "minute", { amountFrom: { header: "x-budget" } })];
+  const metadata = [
+    limit(1_000, "tokens", "minute", { amountFrom: { metadata: { namespace: "plan", path: ["tokens"] } } }),
+  ];
+
+  it.each<[string, string]>([
+    ["500", "500"],
+    ["500.9", "500"],
+    ["1000000000000", "1000000000000"],
+    ...["", "0", "-5", "1e3", "five", "1000000000001", "0.5", ".5", "5.5.5", "9".repeat(30)].map(
+      (value): [string, string] => [value, "1000"],
+    ),
+  ])("in a header, as %j, is %s", async (value, amount) => {
+    const sent: [string, string][] = value === "" ? [] : [["x-budget", value]];
+    expect(await said(header, sent)).toMatchObject({
+      "limit-tokens": amount,
+      "remaining-tokens": String(Number(amount) - 30),
+    });
+  });
+
+  it.each<[string | Uint8Array, string]>([
+    [double(250), "250"],
+    [double(12_345_678), "12345678"],
+    [double(Number.NaN), "1000"],
+    [double(-1), "1000"],
+    [double(Number.POSITIVE_INFINITY), "1000"],
+    ["77777777", "77777777"],
+    ["300", "300"],
+    ["many", "1000"],
+  ])("in metadata, as %j, is %s", async (value, amount) => {
+    expect(await said(metadata, [], value)).toMatchObject({ "limit-tokens": amount });
+  });
+
+  it("holds for that request only: the budget is the same", async () => {
+    const gateway = await LimitHost.start({ rules: [rule(header)] });
+    gateway.answer(gateway.ask(call(90), [...team("a"), ["x-budget", "150"]]), { input: 10, output: 90 });
+    expect(outcome(gateway.ask(call(90), [...team("a"), ["x-budget", "150"]]))).toBe("429 rate_limit_exceeded");
+    const other = gateway.answer(gateway.ask(call(90), team("a")), { input: 10, output: 90 });
+    expect(told(other)).toMatchObject({ "limit-tokens": "1000", "remaining-tokens": "800" });
+  });
+});
+
 describe("a key", () => {
   const left = async (key: object[], a: [string, string][], b: [string, string][], more: object = {}) => {
     const gateway = await LimitHost.start({
@@ -503,6 +558,26 @@ describe("the filter", () => {
     expect(gateway.counters("requests")).toEqual({ "rule=team;outcome=admitted": 1, "rule=team;outcome=refused": 1 });
     expect(gateway.counters("tokens")).toEqual({ "rule=team;kind=reserved": 90, "rule=team;kind=used": 90 });
     expect(gateway.counters("rules")).toEqual({ "": 2 });
+  });
+
+  it("shows rules that nothing matched for an hour, and says so once for all workers", async () => {
+    const rules = [rule([limit(100)]), rule([limit(1)], { name: "idle", match: { models: ["x"] } })];
+    const gateway = await LimitHost.start({ rules }, { workers: 3 });
+    const idle = () => gateway.counters("idle");
+    const said = () => gateway.host.logs.filter(({ message }) => message.includes("no request matched rule idle"));
+    gateway.host.advance(1_800_000);
+    gateway.answer(gateway.ask(call(80), team("a"), 1), { input: 10, output: 80 });
+    expect(idle()).toEqual({});
+    gateway.host.advance(1_810_000);
+    expect(idle()).toEqual({ "rule=idle": 1 });
+    expect(said()).toHaveLength(1);
+    gateway.ask({ ...call(80), model: "x" }, team("a"), 2);
+    gateway.host.advance(3_600_000);
+    expect(idle()).toEqual({});
+    expect(said()).toHaveLength(1);
+    gateway.host.advance(3_600_000);
+    expect(idle()).toEqual({ "rule=team": 1, "rule=idle": 1 });
+    expect(said()).toHaveLength(2);
   });
 
   it.each<[string, [string, string][]]>([

@@ -4,6 +4,7 @@ import { parseConfig } from "../../xds-server/config/index.ts";
 import { rateLimitConfiguration } from "../../xds-server/resources/plugin-configuration.ts";
 import { LoadError, ProxyWasmHost } from "../host/index.ts";
 import { rateLimitLimitRows } from "./rate-limit-config-rows-limits.ts";
+import { rateLimitRemoteRows, SERVICE_HOST } from "./rate-limit-config-rows-remote.ts";
 import { type RateLimitRow, rateLimitRuleRows } from "./rate-limit-config-rows-rules.ts";
 
 /** The same configuration is judged the same by the filter in Envoy and by the xDS server in front of it, and what the server makes of it is taken. */
@@ -20,17 +21,32 @@ function filterTakes(config: object | string): boolean {
   }
 }
 
+/** What a spec may name as its service. */
+const serviceEntry = {
+  apiVersion: "networking.istio.io/v1",
+  kind: "ServiceEntry",
+  metadata: { name: "service" },
+  spec: {
+    hosts: [SERVICE_HOST],
+    ports: [{ number: 8081, name: "grpc", protocol: "GRPC" }],
+    resolution: "STATIC",
+    endpoints: [{ address: "192.0.2.1" }],
+  },
+};
+
 /** What the server writes for the filter; undefined when it refuses the spec. */
 function serverWrites(spec: object): string | undefined {
   const document = { apiVersion: "tokenmesh.io/v1alpha1", kind: "TokenRateLimit", metadata: { name: "test" }, spec };
-  const result = parseConfig([{ file: "test.yaml", text: JSON.stringify(document) }]);
+  const files = [document, serviceEntry].map((each, index) => ({ file: `${index}.yaml`, text: JSON.stringify(each) }));
+  const result = parseConfig(files);
   const [parsed] = result.ok ? result.model.tokenRateLimits : [];
-  return parsed && rateLimitConfiguration(parsed.spec);
+  return parsed && rateLimitConfiguration({ spec: parsed.spec, serviceCluster: parsed.spec.service?.cluster });
 }
 
 const tables: [name: string, rows: readonly RateLimitRow[]][] = [
   ["rules", rateLimitRuleRows],
   ["limits", rateLimitLimitRows],
+  ["what a service keeps", rateLimitRemoteRows],
 ];
 
 describe.each(tables)("%s", (_table, rows) => {

@@ -134,12 +134,133 @@ const wrong: [name: string, config: string | object, complaint: RegExp][] = [
   ],
 ];
 
+const strict = (more: object, service: object = {}) => ({
+  ...rule({ mode: "strict", ...more }),
+  service: { cluster: "ledger", ...service },
+});
+const leased = (more: object, service: object = {}) => strict({ mode: "leased", ...more }, service);
+const ofLimit = (more: object) => ({ limits: [{ ...tokens, ...more }] });
+const day = { unit: "tokens", amount: 1, per: "day" };
+
+const wrongRemote: typeof wrong = [
+  ["a service of nothing", strict({}, { cluster: undefined }), /^service\.cluster: missing$/],
+  ["a service that is a name", { ...strict({}), service: "a" }, /^service: must be an object$/],
+  ["a field of a service", strict({}, { address: 1 }), /^service\.address: unknown field; remove it/],
+  [
+    "a long cluster",
+    strict({}, { cluster: "c".repeat(257) }),
+    /^service\.cluster: must be a string of 1 to 256 bytes$/,
+  ],
+  ["a domain", strict({}, { domain: "\n" }), /^service\.domain: must not have control characters$/],
+  ["a protocol", strict({}, { protocol: "x" }), /^service\.protocol: must be one of ledger, envoy$/],
+  ["a time", strict({}, { timeoutMs: 0 }), /^service\.timeoutMs: must be a whole number from 1 to 10000$/],
+  ["an override", strict({}, { override: 1 }), /^service\.override: must be true or false$/],
+  ["refunds of the ledger", strict({}, { refunds: false }), /^service\.refunds: needs protocol envoy$/],
+  [
+    "a service of nobody",
+    { ...rule({}), service: { cluster: "a" } },
+    /^service: needs a rule with mode strict or leased; remove it$/,
+  ],
+  [
+    "a rule without its service",
+    rule({ mode: "leased" }),
+    /^service: missing; a rule with mode strict or leased needs/,
+  ],
+  [
+    "a mode, and a service that may be for it",
+    strict({ mode: "x" }),
+    /^rules\[0\]\.mode: must be one of local, strict, le/,
+  ],
+  ["a failure", strict({ onFailure: "x" }), /^rules\[0\]\.onFailure: must be one of local, open, closed$/],
+  ["a failure of nobody else", rule({ onFailure: "local" }), /^rules\[0\]\.onFailure: needs mode strict or leased$/],
+  ["a lease", leased({ leasePercent: 51 }), /^rules\[0\]\.leasePercent: must be a whole number from 1 to 50$/],
+  ["a lease of a question", strict({ leasePercent: 5 }), /^rules\[0\]\.leasePercent: needs mode leased$/],
+  ["a queue", rule({ queueMs: 0 }), /^rules\[0\]\.queueMs: must be a whole number from 1 to 60000$/],
+  ["a queue elsewhere", strict({ queueMs: 5 }), /^rules\[0\]\.queueMs: needs mode local$/],
+  ["an overrun", rule({ overrun: "x" }), /^rules\[0\]\.overrun: must be one of allow, stop, pace$/],
+  [
+    "an overrun of requests",
+    rule({ overrun: "stop", ...ofLimit({ unit: "requests" }) }),
+    /^rules\[0\]\.overrun: needs a limit that is not of requests$/,
+  ],
+  ["a pace elsewhere", leased({ overrun: "pace" }), /^rules\[0\]\.overrun: pace needs mode local$/],
+  [
+    "the pace of a day",
+    rule({ overrun: "pace", limits: [day, { ...day, unit: "requests" }] }),
+    /^rules\[0\]\.overrun: pace needs limits per second or minute; only requests may have others$/,
+  ],
+  [
+    "an amount of nothing",
+    limit({ amountFrom: {} }),
+    /^rules\[0\]\.limits\[0\]\.amountFrom: must have one of header or metadata$/,
+  ],
+  [
+    "an amount of a claim",
+    limit({ amountFrom: { header: "a", claim: "b" } }),
+    /^rules\[0\]\.limits\[0\]\.amountFrom\.claim: unknown field/,
+  ],
+  [
+    "an amount of a header that is removed",
+    limit({ amountFrom: { header: "x-llm-a" } }),
+    /^rules\[0\]\.limits\[0\]\.amountFrom\.header: is removed from every request/,
+  ],
+  [
+    "an amount of metadata",
+    limit({ amountFrom: { metadata: { namespace: "a", path: [] } } }),
+    /^rules\[0\]\.limits\[0\]\.amountFrom\.metadata\.path: must be a list of 1 to 8 entries$/,
+  ],
+  [
+    "an amount that nobody asks for",
+    strict(ofLimit({ amountFrom: { header: "a" } }), { override: false }),
+    /^rules\[0\]\.limits\[0\]\.amountFrom: needs service\.override true, or mode local$/,
+  ],
+  [
+    "a rolling question",
+    strict(ofLimit({ rolling: true })),
+    /^rules\[0\]\.limits\[0\]\.rolling: needs mode local, or service\.override false$/,
+  ],
+  [
+    "a rolling lease",
+    leased(ofLimit({ per: "month", rolling: true }), { override: false }),
+    /^rules\[0\]\.limits\[0\]\.rolling: needs mode local, or mode strict with service\.override false$/,
+  ],
+  [
+    "a time zone elsewhere",
+    strict(ofLimit({ per: "day", timeZone: "Z" })),
+    /^rules\[0\]\.limits\[0\]\.timeZone: needs mode local, or service\.override false$/,
+  ],
+  [
+    "a limit that stands twice",
+    strict({ limits: [tokens, day, { ...day, amount: 2 }] }),
+    /^rules\[0\]\.limits\[2\]: has the unit and period of another limit; with mode strict or leased they must differ$/,
+  ],
+  [
+    "too many limits",
+    {
+      service: { cluster: "ledger" },
+      rules: Array.from({ length: 33 }, (_, i) => ({ name: `r${i}`, mode: "strict", limits: [tokens] })),
+    },
+    /^rules: have 33 limits with mode strict or leased; at most 32 are allowed$/,
+  ],
+];
+
 describe("a configuration with one fault", () => {
-  it.each(wrong)("says what is wrong with %s", (_name, config, complaint) => {
+  it.each([...wrong, ...wrongRemote])("says what is wrong with %s", (_name, config, complaint) => {
     const faults = faultsOf(config);
     expect(faults).toHaveLength(1);
     expect(faults[0]).toMatch(complaint);
   });
+});
+
+it("says where a fault of a stage is", async () => {
+  const gateway = await ProxyWasmHost.load("build/filters/llm-gateway.wasm", { workers: 1 });
+  const router = { models: [{ model: "*", route: "r" }] };
+  const config = { router, rateLimit: strict({ overrun: "pace" }, { timeoutMs: 0 }) };
+  expect(() => gateway.plugin({ name: "llm-gateway", rootId: "llm-gateway", config })).toThrow();
+  expect(gateway.logs.filter(({ level }) => level === "error").map(({ message }) => message)).toEqual([
+    expect.stringContaining("rateLimit.service.timeoutMs: must be a whole number"),
+    expect.stringContaining("rateLimit.rules[0].overrun: pace needs mode local"),
+  ]);
 });
 
 it("tells all faults at once", () => {
@@ -148,7 +269,9 @@ it("tells all faults at once", () => {
     rules: [
       { name: "", key: [{ header: "A" }, { cookie: 1 }], limits: [{ unit: "x", rolling: 1 }], weights: { a: 1 } },
       { shadow: 1, match: { stream: 1 }, limits: [] },
+      { name: "r", mode: "strict", queueMs: "5", overrun: 1, limits: [{ ...day, rolling: true, timeZone: "Z" }] },
     ],
+    service: { timeoutMs: 0 },
   });
   expect(faults.map((fault) => fault.slice(0, fault.indexOf(": ")))).toEqual(
     expect.arrayContaining([
@@ -165,6 +288,12 @@ it("tells all faults at once", () => {
       "rules[1].shadow",
       "rules[1].match.stream",
       "rules[1].limits",
+      "service.timeoutMs",
+      "service.cluster",
+      "rules[2].queueMs",
+      "rules[2].overrun",
+      "rules[2].limits[0].rolling",
+      "rules[2].limits[0].timeZone",
     ]),
   );
 });

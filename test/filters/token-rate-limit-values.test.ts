@@ -25,8 +25,10 @@ describe("defaults", () => {
     expect(view([rule({})])).toEqual([
       "config maxKeys=65536 chat=1",
       "rule r missing=0 shadow=0 chat=1",
+      "mode 0 remote=0 failure=0 lease=5 queue=0 overrun=0",
       expect.stringMatching(/^identity 7200ff/),
       "limit 0 amount=1000 per=1 rolling=0 offset=0 meter=16",
+      "wire  scale=1",
     ]);
   });
 
@@ -95,6 +97,119 @@ describe("keys", () => {
     [{ constant: "é" }, "7 é"],
   ])("%j", (part, expected) => {
     expect(lines("key", view([rule({ key: [part] })], { tenantHeader: "x-tenant" }))).toEqual([expected]);
+  });
+
+  it.each([
+    [{ header: "x-user" }, "x-user", 0],
+    [{ apiKey: true }, "api_key", 1],
+    [{ claim: "https://a.test/plan", payloadKey: "jwt" }, "https://a.test/plan", 0],
+    [{ metadata: { path: ["a", "b.c", "d"], namespace: "com.acme" } }, "a.b.c.d", 0],
+    [{ metadata: { namespace: "com.acme", path: ["a"] } }, "a", 0],
+    [{ clientAddress: true }, "client_address", 0],
+    [{ model: true }, "model", 0],
+    [{ tenant: true }, "tenant", 0],
+    [{ session: true }, "session", 0],
+    [{ constant: "é" }, "constant", 0],
+  ])("%j is called %s", (part, label, secret) => {
+    const key = [part, { model: true }, part];
+    expect(lines("label", view([rule({ key })], { tenantHeader: "x-tenant" }))).toEqual([
+      `${label} secret=${secret}`,
+      "model secret=0",
+      `${label} secret=${secret}`,
+    ]);
+  });
+});
+
+describe("a service", () => {
+  const strict = rule({ mode: "strict" });
+  const service = (more: object) => lines("service", view([strict], { service: { cluster: "c", ...more } }))[0];
+
+  it("is not there by default, and has defaults", () => {
+    expect(lines("service", view([rule({})]))).toEqual([]);
+    expect(service({})).toBe("c domain=tokenmesh timeout=250 ledger=1 overrides=1 refunds=0");
+  });
+
+  it.each([
+    [{ domain: "é" }, "c domain=é timeout=250 ledger=1 overrides=1 refunds=0"],
+    [{ timeoutMs: 10_000 }, "c domain=tokenmesh timeout=10000 ledger=1 overrides=1 refunds=0"],
+    [{ protocol: "ledger" }, "c domain=tokenmesh timeout=250 ledger=1 overrides=1 refunds=0"],
+    [{ protocol: "envoy" }, "c domain=tokenmesh timeout=250 ledger=0 overrides=1 refunds=0"],
+    [{ refunds: true, protocol: "envoy" }, "c domain=tokenmesh timeout=250 ledger=0 overrides=1 refunds=1"],
+    [{ override: false }, "c domain=tokenmesh timeout=250 ledger=1 overrides=0 refunds=0"],
+  ])("%j", (more, expected) => {
+    expect(service(more)).toBe(expected);
+  });
+
+  it.each([
+    [{}, "0 remote=0 failure=0 lease=5 queue=0 overrun=0"],
+    [{ queueMs: 60_000, overrun: "pace" }, "0 remote=0 failure=0 lease=5 queue=60000 overrun=2"],
+    [{ mode: "strict", onFailure: "closed", overrun: "stop" }, "1 remote=1 failure=2 lease=5 queue=0 overrun=1"],
+    [{ mode: "leased", onFailure: "open" }, "2 remote=1 failure=1 lease=5 queue=0 overrun=0"],
+    [{ leasePercent: 50, mode: "leased" }, "2 remote=1 failure=0 lease=50 queue=0 overrun=0"],
+  ])("a rule with %j", (more, expected) => {
+    expect(lines("mode", view([rule(more), { ...strict, name: "s" }], { service: { cluster: "c" } }))[0]).toBe(
+      expected,
+    );
+  });
+});
+
+describe("limits on the wire", () => {
+  const prices = [{ model: "*", input: 1, output: 1 }];
+  const wire = (limit: object, more: object = {}, units: number[] = []) =>
+    view([rule({ mode: "leased", limits: [limit], ...more })], { service: { cluster: "c" }, units });
+
+  it.each([
+    [{ unit: "tokens", amount: 4_000_000_000, per: "minute" }, "tokens/minute scale=1"],
+    [{ unit: "tokens", amount: 4_000_000_001, per: "second" }, "tokens/second/10 scale=10"],
+    [{ unit: "promptTokens", amount: 1e12, per: "hour" }, "promptTokens/hour/1000 scale=1000"],
+    [{ unit: "completionTokens", amount: 1, per: "day" }, "completionTokens/day scale=1"],
+    [{ unit: "weightedTokens", amount: 4_000_000, per: "month" }, "weightedTokens/month scale=1"],
+    [{ unit: "weightedTokens", amount: 1e12, per: "month" }, "weightedTokens/month/1000000 scale=1000000"],
+    [{ unit: "requests", amount: 10, per: "second" }, "requests/second scale=1"],
+  ])("%j", (limit, expected) => {
+    expect(lines("wire", wire(limit))).toEqual([expected]);
+  });
+
+  it.each([
+    [4, 1],
+    [40, 10],
+    [50, 100],
+    [1_000_000, 1_000_000],
+  ])("%d dollars: scale %d", (amount, scale) => {
+    expect(lines("wire", wire({ unit: "money", amount, per: "day" }, { prices }))).toEqual([
+      `money/day${scale === 1 ? "" : `/${scale}`} scale=${scale}`,
+    ]);
+  });
+
+  it("what is used is rounded up, an amount down, and neither goes beyond 4e9", () => {
+    const limit = { unit: "tokens", amount: 400_000_000_000, per: "day" };
+    const units = [-5, 0, 1, 99, 100, 101, 400_000_000_000, 400_000_000_099, 1e15];
+    expect(lines("units", wire(limit, {}, units))).toEqual([
+      "-5 hits=0 amount=1",
+      "0 hits=0 amount=1",
+      "1 hits=1 amount=1",
+      "99 hits=1 amount=1",
+      "100 hits=1 amount=1",
+      "101 hits=2 amount=1",
+      "400000000000 hits=4000000000 amount=4000000000",
+      "400000000099 hits=4000000000 amount=4000000000",
+      "1000000000000000 hits=4000000000 amount=4000000000",
+    ]);
+  });
+
+  it("a local limit has neither, beside a rule that does", () => {
+    const limits = [{ unit: "tokens", amount: 1e12, per: "day" }];
+    const all = view([rule({ limits }), rule({ name: "s", mode: "strict" })], { service: { cluster: "c" } });
+    expect(lines("wire", all)).toEqual([" scale=1", "tokens/minute scale=1"]);
+  });
+});
+
+describe("amounts of requests", () => {
+  it.each([
+    [{ header: "x-budget" }, "0 x-budget x-budget"],
+    [{ metadata: { namespace: "com.acme", path: ["a", "b"] } }, "2 metadata|filter_metadata|com.acme|a|b"],
+  ])("%j", (amountFrom, expected) => {
+    expect(lines("from", view([rule({ limits: [{ ...tokens, amountFrom }, tokens] })]))).toEqual([expected]);
   });
 });
 
@@ -170,10 +285,10 @@ describe("the identity of a rule's budgets", () => {
   const identity = (one: object) => lines("identity", view([one]))[0];
   const first = rule({ key: [{ header: "x-user" }] });
 
-  it("stays when only amounts, shadow or conditions change", () => {
-    expect(identity({ ...first, shadow: true, match: { models: ["a"] }, limits: [{ ...tokens, amount: 5 }] })).toBe(
-      identity(first),
-    );
+  it("stays when only amounts, shadow, conditions, queues or overruns change", () => {
+    const limits = [{ ...tokens, amount: 5, amountFrom: { header: "x-budget" } }];
+    const other = { ...first, shadow: true, match: { models: ["a"] }, limits, queueMs: 5, overrun: "stop" };
+    expect(identity(other)).toBe(identity(first));
   });
 
   it.each([

@@ -13,10 +13,22 @@ const table: readonly (readonly [folder: string, mayImport: readonly string[]])[
   ["filters/state", ["filters/lib", "filters/sdk"]],
   ["filters/pipeline", ["filters/lib", "filters/sdk"]],
   ["filters/llm-router", ["filters/pipeline", "filters/state", "filters/lib", "filters/sdk"]],
-  ["filters/token-rate-limit", ["filters/pipeline", "filters/state", "filters/lib", "filters/sdk"]],
+  // The filter of the connection: what it shares with the HTTP side is filters/pipeline/connection-ends.ts.
+  ["filters/stream-end", ["filters/pipeline/connection-ends", "filters/lib", "filters/sdk"]],
+  [
+    "filters/token-rate-limit",
+    ["filters/stream-end", "filters/pipeline", "filters/state", "filters/lib", "filters/sdk"],
+  ],
   [
     "filters/llm-gateway",
-    ["filters/llm-router", "filters/token-rate-limit", "filters/pipeline", "filters/lib", "filters/sdk"],
+    [
+      "filters/llm-router",
+      "filters/token-rate-limit",
+      "filters/stream-end",
+      "filters/pipeline",
+      "filters/lib",
+      "filters/sdk",
+    ],
   ],
   // Control plane: main -> server -> stream -> cache -> protos; nothing points back.
   ["protos", ["npm:protobufjs", "npm:@grpc/grpc-js-xds"]],

@@ -6,9 +6,10 @@ import type { Diagnostics } from "./diagnostics.ts";
 import { appliesTo, fullName, gatewayId } from "./gateway-scope.ts";
 import { splitHostPort } from "./host-names.ts";
 import type { Kind, ModelParts } from "./kind-registry.ts";
-import { LLM_CLUSTER_BYTES, llmClusterName } from "./llm-cluster-name.ts";
+import { CLUSTER_BYTES, llmClusterName } from "./llm-cluster-name.ts";
 import type { Destination, LlmRouter, Metadata } from "./model.ts";
 import { positionOf } from "./reader.ts";
+import { serviceClusterName } from "./service-cluster-name.ts";
 import { type DestinationFault, ServiceLinks } from "./service-links.ts";
 import { trafficConflicts } from "./traffic-conflicts.ts";
 
@@ -26,6 +27,7 @@ export function checkLinks(parts: ModelParts, diagnostics: Diagnostics): void {
   link.gatewayNames();
   link.destinations();
   link.llmTargets();
+  link.rateLimitServices();
   link.onePerGateway();
   link.sameTraffic();
 }
@@ -142,9 +144,9 @@ class Linker {
         const at = () => positionOf(target, "cluster");
         this.#destination({ ...splitHostPort(target.cluster), subset: undefined }, metadata.namespace, at);
         const bytes = Buffer.byteLength(llmClusterName(router, name));
-        if (bytes > LLM_CLUSTER_BYTES) {
+        if (bytes > CLUSTER_BYTES) {
           const message = `with target ${name} it makes a cluster name of ${bytes} bytes`;
-          const remedy = `Shorten one of them by ${bytes - LLM_CLUSTER_BYTES}.`;
+          const remedy = `Shorten one of them by ${bytes - CLUSTER_BYTES}.`;
           this.#add("TM_CONFIG_INVALID_VALUE", metadata, "name", message, remedy);
         }
       }
@@ -165,6 +167,29 @@ class Linker {
         "this server makes pools of clusters only, and the targets of this rule are routes",
         "Give the targets a cluster, the host of a ServiceEntry, instead of a route.",
       );
+    }
+  }
+
+  /** A Rate Limit Service is a service as any other, which the filter calls by its cluster. */
+  rateLimitServices(): void {
+    for (const { metadata, spec } of this.#parts.tokenRateLimits) {
+      const { service } = spec;
+      if (service === undefined) continue;
+      const destination = { ...splitHostPort(service.cluster), subset: undefined };
+      this.#destination(destination, metadata.namespace, () => positionOf(service, "cluster"));
+      const found = this.#services.find(destination, metadata.namespace);
+      if (found === undefined) continue;
+      const { host, port } = found;
+      if (port.protocol === "HTTP") {
+        const message = `port ${port.number} of ${host} speaks HTTP/1.1, a Rate Limit Service HTTP/2`;
+        this.#add("TM_CONFIG_CONFLICT", service, "cluster", message, "Set the port's protocol to GRPC.");
+      }
+      const bytes = Buffer.byteLength(serviceClusterName(host, port.number, undefined));
+      if (bytes > CLUSTER_BYTES) {
+        const message = `it makes a cluster name of ${bytes} bytes`;
+        const remedy = `Use a host that is shorter by ${bytes - CLUSTER_BYTES}.`;
+        this.#add("TM_CONFIG_INVALID_VALUE", service, "cluster", message, remedy);
+      }
     }
   }
 

@@ -6,8 +6,8 @@
  */
 import type { Metadata } from "./model.ts";
 
-/** What the filter takes as the value of a target. */
-export const LLM_CLUSTER_BYTES = 256;
+/** What the filters take as the name of a cluster. */
+export const CLUSTER_BYTES = 256;
 
 /** The beginning of the names of all clusters of a router, and of all its pools. */
 export function llmClusterPrefix({ metadata }: { readonly metadata: Metadata }): string {

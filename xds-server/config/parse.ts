@@ -5,10 +5,11 @@ import { fullName } from "./gateway-scope.ts";
 import { damageAll, type ModelParts, readDocument } from "./kind-registry.ts";
 import { checkLinks } from "./link.ts";
 import type { Metadata, Model } from "./model.ts";
+import { unusedDocuments } from "./unused.ts";
 import { parseYamlFile } from "./yaml-file.ts";
 
 export type ParseResult =
-  | { readonly ok: true; readonly model: Model }
+  | { readonly ok: true; readonly model: Model; readonly warnings: readonly ConfigError[] }
   | { readonly ok: false; readonly errors: readonly ConfigError[] };
 
 /** A file's name (for positions) and its text. */
@@ -35,17 +36,15 @@ export function parseConfig(files: readonly SourceFile[]): ParseResult {
   }
   checkLinks(parts, diagnostics);
   if (diagnostics.count > 0) return { ok: false, errors: diagnostics.sorted() };
-  return {
-    ok: true,
-    model: {
-      gateways: parts.gateways.sort(byName),
-      serviceEntries: parts.serviceEntries.sort(byName),
-      virtualServices: parts.virtualServices.sort(byName),
-      destinationRules: parts.destinationRules.sort(byName),
-      llmRouters: parts.llmRouters.sort(byName),
-      tokenRateLimits: parts.tokenRateLimits.sort(byName),
-    },
+  const model: Model = {
+    gateways: parts.gateways.sort(byName),
+    serviceEntries: parts.serviceEntries.sort(byName),
+    virtualServices: parts.virtualServices.sort(byName),
+    destinationRules: parts.destinationRules.sort(byName),
+    llmRouters: parts.llmRouters.sort(byName),
+    tokenRateLimits: parts.tokenRateLimits.sort(byName),
   };
+  return { ok: true, model, warnings: unusedDocuments(model) };
 }
 
 interface Named {

@@ -1,7 +1,7 @@
 /** Hosts that ServiceEntries define, the DestinationRules about them, and whether what others say about a host is true. */
 
 import { findByHost, resolveHost } from "./host-names.ts";
-import type { Destination, DestinationRule, ServiceEntry } from "./model.ts";
+import type { Destination, DestinationRule, ServiceEntry, ServicePort } from "./model.ts";
 
 /** What is wrong with a destination; `part` is where. */
 export interface DestinationFault {
@@ -35,6 +35,15 @@ export class ServiceLinks {
 
   has(host: string, namespace: string): boolean {
     return findByHost(this.#services, host, namespace) !== undefined;
+  }
+
+  /** Full host name and port of a destination; undefined when it has faults. */
+  find(destination: Destination, namespace: string): { readonly host: string; readonly port: ServicePort } | undefined {
+    const { host, port } = destination;
+    const key = resolveHost(this.#services, host, namespace);
+    if (key === undefined || this.faults(destination, namespace).length > 0) return undefined;
+    const found = this.#services.get(key)?.ports.find(({ number }) => port === undefined || number === port.number);
+    return found && { host: key, port: found };
   }
 
   faults({ host, subset, port }: Destination, namespace: string): readonly DestinationFault[] {

@@ -88,14 +88,29 @@ describe("a valid TokenRateLimit", () => {
           match: undefined,
           key: [expect.objectContaining({ header: "x-user", claim: undefined })],
           missingKey: "shared",
-          limits: [{ unit: "tokens", amount: 1000, per: "minute", rolling: false, timeZone: undefined }],
+          limits: [
+            {
+              unit: "tokens",
+              amount: 1000,
+              amountFrom: undefined,
+              per: "minute",
+              rolling: false,
+              timeZone: undefined,
+            },
+          ],
           weights: undefined,
           prices: undefined,
           shadow: false,
+          mode: "local",
+          onFailure: undefined,
+          leasePercent: undefined,
+          queueMs: undefined,
+          overrun: "allow",
         },
       ],
       maxKeys: 65_536,
       includeUsage: true,
+      service: undefined,
     });
   });
 
@@ -160,19 +175,19 @@ describe("what the filter gets", () => {
       ],
     );
     const spec = specOf(text);
-    expect(JSON.parse(rateLimitConfiguration(spec))).toEqual({
+    expect(JSON.parse(rateLimitConfiguration({ spec, serviceCluster: undefined }))).toEqual({
       paths: spec.paths,
       maxBodyBytes: 10_485_760,
       tokensPerByte: 0.25,
       duplicateModel: "reject",
       accessLog: false,
       metrics: { enabled: true },
-      ...JSON.parse(JSON.stringify(rateLimits(spec))),
+      ...JSON.parse(JSON.stringify(rateLimits({ spec, serviceCluster: undefined }))),
     });
-    expect(JSON.stringify(rateLimits(spec))).toBe(
+    expect(JSON.stringify(rateLimits({ spec, serviceCluster: undefined }))).toBe(
       '{"tenantHeader":"x-tenant","rules":[{"name":"first","match":{"stream":true},"key":[{"claim":"sub","payloadKey":"jwt"},{"model":true}],' +
         '"missingKey":"shared","limits":[{"unit":"money","amount":1e-9,"per":"month","rolling":false,"timeZone":"Z"}],' +
-        '"prices":[{"model":"m","input":1,"cachedInput":1,"cacheWrite":1,"output":2,"reasoning":2}],"shadow":true}],"maxKeys":65536,"includeUsage":true}',
+        '"prices":[{"model":"m","input":1,"cachedInput":1,"cacheWrite":1,"output":2,"reasoning":2}],"shadow":true,"mode":"local","overrun":"allow"}],"maxKeys":65536,"includeUsage":true}',
     );
   });
 });

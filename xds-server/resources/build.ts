@@ -11,6 +11,7 @@ import {
   type BuiltFilter,
   builtFilter,
   filterBufferBytes,
+  filterClusters,
   filterConfig,
   filterName,
   filterSecrets,
@@ -18,10 +19,11 @@ import {
   type WasmModules,
 } from "./filters.ts";
 import { DEFAULT_BUFFER_BYTES, listener, listenerName } from "./listeners.ts";
-import { clusterReferences, llmClusterReferences, llmClusterTargets, llmPools, poolCluster } from "./llm-clusters.ts";
+import { clusterReferences, llmClusterTargets, llmPools, poolCluster } from "./llm-clusters.ts";
 import { filterOf, llmFilters } from "./llm-filters.ts";
 import { routeTable } from "./routes.ts";
 import { type ClusterTarget, clusterName, clusterTargets, indexServices, type ServiceIndex } from "./service-index.ts";
+import { needsStreamEnd, streamEndConfig, streamEndName } from "./stream-end.ts";
 
 /** @throws Error when there is no module for a filter that the model needs, or (a mistake here) when a builder's output does not encode */
 export function buildResources(model: Model, modules: WasmModules): readonly Resource[] {
@@ -34,7 +36,7 @@ export function buildResources(model: Model, modules: WasmModules): readonly Res
       createResource(TypeUrl.cluster, pool.name, poolCluster(pool), clusterReferences(pool.members)),
     ),
     ...model.gateways.flatMap((gateway) => gatewayResources(gateway, model, modules, index)),
-    ...filterResources(llmFilters(model).map((filter) => builtFilter(filter, modules))),
+    ...filterResources(llmFilters(model).map((filter) => builtFilter(filter, modules, index))),
   ];
 }
 
@@ -55,8 +57,9 @@ function gatewayResources(
 ): readonly Resource[] {
   const filter = filterOf(gateway, model);
   const services = model.virtualServices.filter((service) => serviceApplies(service, gateway));
-  const built = filter === undefined ? [] : [builtFilter(filter, modules)];
+  const built = filter === undefined ? [] : [builtFilter(filter, modules, index)];
   const filters = {
+    network: built.filter((each) => needsStreamEnd(each.filter)).map(streamEndName),
     downstream: built.map(filterName),
     upstream: built.filter((each) => needsAttemptFilter(each.filter)).map(attemptFilterName),
   };
@@ -67,7 +70,7 @@ function gatewayResources(
     return [
       createResource(TypeUrl.listener, name, listener(gateway, server, filters, bufferBytes), [
         { typeUrl: TypeUrl.route, name },
-        ...[...filters.downstream, ...filters.upstream].map(
+        ...[...filters.network, ...filters.downstream, ...filters.upstream].map(
           (each): Reference => ({ typeUrl: TypeUrl.extensionConfig, name: each }),
         ),
       ]),
@@ -82,9 +85,13 @@ function filterResources(filters: readonly BuiltFilter[]): readonly Resource[] {
   for (const built of filters) {
     const { filter } = built;
     const name = filterName(built);
-    const references = filter.router === undefined ? [] : llmClusterReferences(filter.router);
     const config = filterConfig(built);
-    resources.set(name, createResource(TypeUrl.extensionConfig, name, config, references, filterSecrets(filter)));
+    const clusters = filterClusters(built);
+    resources.set(name, createResource(TypeUrl.extensionConfig, name, config, clusters, filterSecrets(filter)));
+    const streamEnd = streamEndName(built);
+    if (needsStreamEnd(filter)) {
+      resources.set(streamEnd, createResource(TypeUrl.extensionConfig, streamEnd, streamEndConfig(built)));
+    }
     const attempt = attemptFilterName(built);
     if (!needsAttemptFilter(filter) || resources.has(attempt)) continue;
     resources.set(attempt, createResource(TypeUrl.extensionConfig, attempt, attemptFilterConfig(built)));

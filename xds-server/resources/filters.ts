@@ -1,12 +1,16 @@
 /** Filter configurations that go by ECDS: `envoy/extensions/filters/http/wasm/v3/wasm.proto` inside a TypedExtensionConfig. */
 import type { ProtoObject } from "../../protos/index.ts";
-import { contentHash } from "../cache/index.ts";
+import { contentHash, type Reference } from "../cache/index.ts";
 import { fullName } from "../config/gateway-scope.ts";
+import { splitHostPort } from "../config/host-names.ts";
 import type { LlmRouterSpec } from "../config/llm-model.ts";
+import type { TokenRateLimit } from "../config/model.ts";
 import { DEFAULT_BUFFER_BYTES } from "./listeners.ts";
+import { clusterReferences, llmClusterReferences } from "./llm-clusters.ts";
 import { codeOf, type FilterCode, type LlmFilter } from "./llm-filters.ts";
 import { gatewayConfiguration, pluginConfiguration, rateLimitConfiguration } from "./plugin-configuration.ts";
 import { any } from "./proto-values.ts";
+import { clusterName, resolveDestination, type ServiceIndex } from "./service-index.ts";
 
 /** A compiled filter and how Envoy gets it. Never as remote code: Envoy 1.40 drops a filter whose ECDS update has to be fetched. */
 export interface WasmModule {
@@ -24,14 +28,23 @@ const LLM_ROUTER_ATTEMPT = "llm-router-attempt";
 export interface BuiltFilter {
   readonly filter: LlmFilter;
   readonly module: WasmModule;
+  /** Cluster of the limiter's Rate Limit Service. */
+  readonly serviceCluster: string | undefined;
 }
 
 /** @throws Error when there is no module for the filter */
-export function builtFilter(filter: LlmFilter, modules: WasmModules): BuiltFilter {
+export function builtFilter(filter: LlmFilter, modules: WasmModules, index: ServiceIndex): BuiltFilter {
   const code = codeOf(filter);
   const module = modules[code];
   if (module === undefined) throw new Error(`the module of ${code} is missing`);
-  return { filter, module };
+  return { filter, module, serviceCluster: filter.limit && rateLimitCluster(filter.limit, index) };
+}
+
+/** The service is one of the configuration's, so its cluster is there already. */
+function rateLimitCluster({ metadata, spec }: TokenRateLimit, index: ServiceIndex): string | undefined {
+  if (spec.service === undefined) return undefined;
+  const destination = { ...splitHostPort(spec.service.cluster), subset: undefined };
+  return clusterName(resolveDestination(index, destination, metadata.namespace));
 }
 
 /**
@@ -94,10 +107,12 @@ export function attemptFilterName(built: BuiltFilter): string {
 
 /** In logs and statistics. A router with budgets at one Gateway and without them at another is two filters. */
 function pluginName(filter: LlmFilter): string {
-  const documents = [filter.router, filter.limit].flatMap((each) =>
-    each === undefined ? [] : fullName(each.metadata),
-  );
-  return `tokenmesh.${codeOf(filter)}/${documents.join("+")}`;
+  return `tokenmesh.${codeOf(filter)}/${documentNames(filter)}`;
+}
+
+/** Of the documents that the filter is made of. */
+export function documentNames({ router, limit }: LlmFilter): string {
+  return [router, limit].flatMap((each) => (each === undefined ? [] : fullName(each.metadata))).join("+");
 }
 
 /** What a connection must be able to hold for the filter: a whole body, and a chunk that has just passed the limit. */
@@ -112,13 +127,21 @@ export function filterConfig(built: BuiltFilter): ProtoObject {
     name: pluginName(built.filter),
     root_id: codeOf(built.filter),
     vm_config: vmConfig(built),
-    configuration: any("google.protobuf.StringValue", { value: configurationOf(built.filter) }),
+    configuration: any("google.protobuf.StringValue", { value: configurationOf(built) }),
   });
 }
 
-function configurationOf({ router, limit }: LlmFilter): string {
-  if (router === undefined) return rateLimitConfiguration(limit.spec);
-  return limit === undefined ? pluginConfiguration(router) : gatewayConfiguration(router, limit.spec);
+function configurationOf({ filter: { router, limit }, serviceCluster }: BuiltFilter): string {
+  if (router === undefined) return rateLimitConfiguration({ spec: limit.spec, serviceCluster });
+  return limit === undefined
+    ? pluginConfiguration(router)
+    : gatewayConfiguration(router, { spec: limit.spec, serviceCluster });
+}
+
+/** Every cluster that the filter may name. */
+export function filterClusters({ filter: { router }, serviceCluster }: BuiltFilter): readonly Reference[] {
+  const service = serviceCluster === undefined ? [] : clusterReferences([serviceCluster]);
+  return router === undefined ? service : [...llmClusterReferences(router), ...service];
 }
 
 export function attemptFilterConfig(built: BuiltFilter): ProtoObject {
@@ -148,8 +171,8 @@ function wasmConfig(name: string, plugin: ProtoObject): ProtoObject {
   };
 }
 
-/** Equal for a filter and its attempt filter; the code goes twice, because a VM is found by its code. */
-function vmConfig(built: BuiltFilter): ProtoObject {
+/** Equal for a filter and those that share its VM; the code goes with each of them, because a VM is found by its code. */
+export function vmConfig(built: BuiltFilter): ProtoObject {
   const { id, configuration, variables } = filterVm(built);
   const { code } = built.module;
   return {

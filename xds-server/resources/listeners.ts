@@ -4,6 +4,7 @@ import { type ProtoObject, typeUrlOf } from "../../protos/index.ts";
 import type { Gateway, GatewayServer } from "../config/model.ts";
 import { socketAddress } from "./endpoints.ts";
 import { ADS, any, protoDuration } from "./proto-values.ts";
+import { streamEndFilter } from "./stream-end.ts";
 
 /** Read and write buffer of a connection when no filter needs more: Envoy's own default. */
 export const DEFAULT_BUFFER_BYTES = 1024 * 1024;
@@ -18,6 +19,8 @@ const HEADER_MUTATION = "envoy.extensions.http.early_header_mutation.header_muta
 
 /** Names of ECDS filter configurations. */
 export interface DiscoveredFilters {
+  /** In front of the connection manager. */
+  readonly network: readonly string[];
   /** In front of the router, in order. */
   readonly downstream: readonly string[];
   /** Behind the choice of the endpoint, once per attempt. */
@@ -44,6 +47,7 @@ export function listener(
     filter_chains: [
       {
         filters: [
+          ...filters.network.map(streamEndFilter),
           {
             name: "envoy.filters.network.http_connection_manager",
             typed_config: any(HCM, connectionManager(name, filters, bufferBytes)),

@@ -15,10 +15,13 @@ import type {
 } from "../config/llm-model.ts";
 import type { LlmRouter } from "../config/model.ts";
 import type {
+  AmountFrom,
   KeyPart,
   LlmTraffic,
+  MetadataPath,
   RateLimit,
   RateLimitRule,
+  RateLimitService,
   TokenRateLimitSpec,
   TokenRates,
 } from "../config/rate-limit-model.ts";
@@ -45,8 +48,14 @@ export function pluginConfiguration(router: LlmRouter): string {
   return JSON.stringify(json);
 }
 
+/** A limiter, and the cluster of its Rate Limit Service: undefined without one. */
+export interface LimitConfiguration {
+  readonly spec: TokenRateLimitSpec;
+  readonly serviceCluster: string | undefined;
+}
+
 /** For llm-gateway. What both say of the traffic is the router's: the limiter says the same, or nothing (config/traffic-conflicts.ts). */
-export function gatewayConfiguration(router: LlmRouter, limit: TokenRateLimitSpec): string {
+export function gatewayConfiguration(router: LlmRouter, limit: LimitConfiguration): string {
   const { responseHeaders } = router.spec;
   const json: Json = {
     ...trafficJson(router.spec),
@@ -148,17 +157,30 @@ function decisionJson(decision: LlmDefault): Json {
 }
 
 /** For token-rate-limit. */
-export function rateLimitConfiguration(spec: TokenRateLimitSpec): string {
-  return JSON.stringify({ ...trafficJson(spec), ...rateLimits(spec) });
+export function rateLimitConfiguration(limit: LimitConfiguration): string {
+  return JSON.stringify({ ...trafficJson(limit.spec), ...rateLimits(limit) });
 }
 
 /** The member `rateLimit` of llm-gateway. */
-export function rateLimits({ tenantHeader, rules, maxKeys, includeUsage }: TokenRateLimitSpec): JsonObject {
-  return { tenantHeader, rules: rules.map(rateLimitRuleJson), maxKeys, includeUsage };
+export function rateLimits({ spec, serviceCluster }: LimitConfiguration): JsonObject {
+  const { tenantHeader, rules, maxKeys, includeUsage, service } = spec;
+  return {
+    tenantHeader,
+    rules: rules.map(rateLimitRuleJson),
+    maxKeys,
+    includeUsage,
+    service: service && serviceJson(service, serviceCluster),
+  };
+}
+
+function serviceJson(service: RateLimitService, cluster: string | undefined): Json {
+  const { domain, protocol, timeoutMs, override, refunds } = service;
+  return { cluster, domain, protocol, timeoutMs, override, refunds };
 }
 
 function rateLimitRuleJson(rule: RateLimitRule): Json {
   const { name, match, key, missingKey, limits, weights, prices, shadow } = rule;
+  const { mode, onFailure, leasePercent, queueMs, overrun } = rule;
   return {
     name,
     match: match && matchJson(match),
@@ -168,17 +190,30 @@ function rateLimitRuleJson(rule: RateLimitRule): Json {
     weights: weights && ratesJson(weights),
     prices: prices?.map((price) => ({ model: price.model, ...ratesJson(price) })),
     shadow,
+    mode,
+    onFailure,
+    leasePercent,
+    queueMs,
+    overrun,
   };
 }
 
 function keyPartJson(part: KeyPart): Json {
   const { header, apiKey, claim, payloadKey, metadata, clientAddress, model, tenant, session, constant } = part;
-  const path = metadata && { namespace: metadata.namespace, path: metadata.path };
+  const path = metadata && metadataJson(metadata);
   return { header, apiKey, claim, payloadKey, metadata: path, clientAddress, model, tenant, session, constant };
 }
 
-function limitJson({ unit, amount, per, rolling, timeZone }: RateLimit): Json {
-  return { unit, amount, per, rolling, timeZone };
+function limitJson({ unit, amount, amountFrom, per, rolling, timeZone }: RateLimit): Json {
+  return { unit, amount, amountFrom: amountFrom && amountFromJson(amountFrom), per, rolling, timeZone };
+}
+
+function amountFromJson({ header, metadata }: AmountFrom): Json {
+  return { header, metadata: metadata && metadataJson(metadata) };
+}
+
+function metadataJson({ namespace, path }: MetadataPath): Json {
+  return { namespace, path };
 }
 
 function ratesJson({ input, cachedInput, cacheWrite, output, reasoning }: TokenRates): JsonObject {

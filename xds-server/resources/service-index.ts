@@ -1,6 +1,7 @@
 /** Lookups over a model that the builders share: services and rules by host, and the names of clusters. */
 import { findByHost } from "../config/host-names.ts";
 import type { Destination, DestinationRule, Model, ServiceEntry, ServicePort, Subset } from "../config/model.ts";
+import { serviceClusterName } from "../config/service-cluster-name.ts";
 
 /** One host of a ServiceEntry with the rule that applies to it. */
 export interface Service {
@@ -42,9 +43,8 @@ export function* clusterTargets(index: ServiceIndex): Iterable<ClusterTarget> {
   }
 }
 
-/** `outbound|80|v1|host`, the name Istio gives to the same thing. */
 export function clusterName({ service, port, subset, llm }: ClusterTarget): string {
-  return llm?.cluster ?? `outbound|${port.number}|${subset?.name ?? ""}|${service.host}`;
+  return llm?.cluster ?? serviceClusterName(service.host, port.number, subset?.name);
 }
 
 /**

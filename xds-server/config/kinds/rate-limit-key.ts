@@ -1,11 +1,16 @@
 /** `key` of a rule of a TokenRateLimit: by what requests have budgets of their own. */
 import { fail } from "../cursor.ts";
-import type { KeyPart } from "../rate-limit-model.ts";
+import type { KeyPart, MetadataPath } from "../rate-limit-model.ts";
 import { exactlyOne, list, object, optional, positionOf, type Reader, required } from "../reader.ts";
 import { boolean, text } from "../scalars.ts";
 import { type Declared, needsTenant, requestHeader } from "./llm-names.ts";
 
 const name = text({ max: 256 });
+
+export const metadataPath = object<MetadataPath>({
+  namespace: required(name),
+  path: required(list(name, { min: 1, max: 8 })),
+});
 
 /** `true`: the part is there. */
 const given: Reader<boolean> = (cursor) => {
@@ -21,12 +26,7 @@ function part(declared: Declared): Reader<KeyPart> {
       apiKey: optional(given),
       claim: optional(name),
       payloadKey: optional(name),
-      metadata: optional(
-        object<NonNullable<KeyPart["metadata"]>>({
-          namespace: required(name),
-          path: required(list(name, { min: 1, max: 8 })),
-        }),
-      ),
+      metadata: optional(metadataPath),
       clientAddress: optional(given),
       model: optional(given),
       tenant: optional(needsTenant(declared, given, () => true)),

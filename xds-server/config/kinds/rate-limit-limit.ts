@@ -1,10 +1,12 @@
 /** `limits` of a rule of a TokenRateLimit: how much of what in which time. */
 import { isMap, isScalar } from "yaml";
 import { type Cursor, childCursor, fail } from "../cursor.ts";
-import type { LimitPeriod, LimitUnit, RateLimit } from "../rate-limit-model.ts";
-import { list, object, optional, positionOf, type Reader, required, withDefault } from "../reader.ts";
+import type { AmountFrom, LimitPeriod, LimitUnit, RateLimit } from "../rate-limit-model.ts";
+import { exactlyOne, list, object, optional, positionOf, type Reader, required, withDefault } from "../reader.ts";
 import { boolean, number, oneOf, text } from "../scalars.ts";
 import { type DecimalBounds, decimal } from "./decimal.ts";
+import { requestHeader } from "./llm-names.ts";
+import { metadataPath } from "./rate-limit-key.ts";
 
 const TOKENS: DecimalBounds = { min: 1, max: 1_000_000_000_000, decimals: 0 };
 const AMOUNTS: Readonly<Record<LimitUnit, DecimalBounds>> = {
@@ -23,10 +25,17 @@ const timeZone = text({
   what: "Z or an offset from -14:00 to +14:00 such as +02:00",
 });
 
+const amountFrom = exactlyOne(
+  object<AmountFrom>({ header: optional(requestHeader), metadata: optional(metadataPath) }),
+  "header",
+  "metadata",
+);
+
 function fields(unit: LimitUnit | undefined): Reader<RateLimit> {
   return object<RateLimit>({
     unit: required(oneOf(UNITS)),
     amount: required(unit === undefined ? number({ above: 0, max: TOKENS.max }) : decimal(AMOUNTS[unit])),
+    amountFrom: optional(amountFrom),
     per: required(oneOf(PERIODS)),
     rolling: withDefault(boolean, false),
     timeZone: optional(timeZone),
