@@ -25,13 +25,20 @@ function goBuild(root: string, args: readonly string[], target: Readonly<Record<
 
 /** Brings our filters' modules up to date: a stale module must not be measured. */
 export function buildFilters(root: string): void {
-  const { error, status } = spawnSync(process.execPath, ["scripts/build-filters.mjs", "llm-router", "llm-gateway"], {
-    cwd: root,
-    // Standard output belongs to the results.
-    stdio: ["ignore", 2, 2],
-  });
+  runScript(root, "build-filters.mjs", "llm-router", "llm-gateway");
+}
+
+/** The same for the ledger. */
+export function buildLedger(root: string): void {
+  runScript(root, "build-node.mjs");
+}
+
+function runScript(root: string, name: string, ...args: readonly string[]): void {
+  // Standard output belongs to the results.
+  const stdio = ["ignore", 2, 2] as ["ignore", number, number];
+  const { error, status } = spawnSync(process.execPath, [join("scripts", name), ...args], { cwd: root, stdio });
   if (error) throw error;
-  if (status !== 0) throw new Error("the filters cannot be built");
+  if (status !== 0) throw new Error(`scripts/${name} failed`);
 }
 
 /** Such as "go1.26.8". */

@@ -115,6 +115,9 @@ export function chatStream(): string {
   return events.join("");
 }
 
+/** The API key of every request. */
+export const authorization = "Bearer sk-0123456789abcdef0123456789abcdef";
+
 /** A whole HTTP/1.1 request as the Python client of OpenAI sends it (header names and order shortened in nothing that matters to a filter). */
 export function httpRequest(body: string, events: boolean): Buffer {
   const content = Buffer.from(body);
@@ -132,7 +135,7 @@ export function httpRequest(body: string, events: boolean): Buffer {
     "x-stainless-arch: x64",
     "x-stainless-runtime: CPython",
     "x-stainless-runtime-version: 3.12.4",
-    "authorization: Bearer sk-0123456789abcdef0123456789abcdef",
+    `authorization: ${authorization}`,
     "x-stainless-retry-count: 0",
     "x-stainless-read-timeout: 600",
     ...(events ? ["x-bench-answer: sse"] : []),

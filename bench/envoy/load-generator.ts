@@ -19,6 +19,9 @@ export interface LoadResult {
   readonly seconds: number;
   /** HTTP chunks per answer: in the event stream load, how many pieces Envoy handed on. */
   readonly framesPerAnswer: number;
+  /** Time from writing a request to the last byte of its answer. */
+  readonly p50Micros: number;
+  readonly p99Micros: number;
 }
 
 /** The request files of all loads, in a folder of their own. */

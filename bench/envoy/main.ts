@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { defaultVersion, projectRoot } from "../../envoy/harness/index.ts";
 import { type Arm, arms as allArms } from "./arms/index.ts";
-import { buildBinaries, buildFilters } from "./binaries.ts";
+import { buildBinaries, buildFilters, buildLedger } from "./binaries.ts";
 import { chatAnswer, chatStream } from "./chat.ts";
 import { startCompanion } from "./companion.ts";
 import { writeRequests } from "./load-generator.ts";
@@ -39,6 +39,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     progress("bench: building the Go programs");
     buildBinaries(root);
     if (options.arms.some(({ name }) => name.startsWith("llm-"))) buildFilters(root);
+    if (options.arms.some(({ helpers = [] }) => helpers.some(({ name }) => name === "ledger"))) buildLedger(root);
     const conditions = machine(root);
     const files = await writeRequests(options.loads, options.modelFirst ?? false);
     stoppers.push(files.remove);
@@ -53,7 +54,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     const running: RunningArm[] = [];
     const absent: { name: string; reason: string }[] = [];
     for (const arm of options.arms) {
-      const reason = arm.missing?.({ root, helper: undefined });
+      const reason = arm.missing?.(root) ?? arm.helpers?.map(({ missing }) => missing?.(root)).find(Boolean);
       if (reason !== undefined) {
         absent.push({ name: arm.name, reason });
         progress(`bench: without ${arm.name}: ${reason}`);
@@ -86,7 +87,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       envoy: defaultVersion(),
       settings: { rounds: options.rounds, modelFirst: options.modelFirst ?? false },
       loads,
-      arms: running.map(({ arm: { name, does }, proof }) => ({ name, does, proof })),
+      arms: running.map(({ arm: { name, does, family = "routing" }, proof }) => ({ name, does, family, proof })),
       absent,
       summaries,
     };

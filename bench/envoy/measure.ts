@@ -5,10 +5,10 @@
 import { EnvoyProcess } from "../../envoy/harness/index.ts";
 import type { Arm, Surroundings } from "./arms/index.ts";
 import { armBootstrap, loadListener } from "./bootstrap.ts";
-import { type Companion, startCompanion } from "./companion.ts";
 import { cpuTime, microsBetween } from "./cpu-time.ts";
+import type { Addresses, RunningHelper } from "./helpers.ts";
 import { generateLoad, type RequestFiles } from "./load-generator.ts";
-import type { Load } from "./loads.ts";
+import { type Load, meet } from "./loads.ts";
 import { type Proof, probe } from "./probe.ts";
 
 /** One arm under one load in one round. */
@@ -17,22 +17,30 @@ export interface Sample {
   readonly arm: string;
   readonly round: number;
   readonly requests: number;
-  /** CPU time of Envoy and of the arm's helper in µs per request. */
+  /** CPU time of Envoy and of each helper of the arm in µs per request. */
   readonly envoyMicros: number;
-  readonly helperMicros: number;
+  readonly helperMicros: Readonly<Record<string, number>>;
   readonly seconds: number;
   readonly framesPerAnswer: number;
+  /** Time from writing a request to the last byte of its answer. */
+  readonly p50Micros: number;
+  readonly p99Micros: number;
 }
 
+/** CPU time per request of all helpers of the arm. */
+export const helpersMicros = ({ helperMicros }: Pick<Sample, "helperMicros">): number =>
+  Object.values(helperMicros).reduce((sum, each) => sum + each, 0);
+
 /** CPU time per request of everything that belongs to the arm. */
-export const totalMicros = ({ envoyMicros, helperMicros }: Sample): number => envoyMicros + helperMicros;
+export const totalMicros = (sample: Sample): number => sample.envoyMicros + helpersMicros(sample);
 
 export interface RunningArm {
   readonly arm: Arm;
   readonly proof: Proof;
   readonly address: string;
   readonly envoyPid: number;
-  readonly helperPid: number | undefined;
+  /** By name. */
+  readonly helperPids: Readonly<Record<string, number>>;
   stop(): Promise<void>;
 }
 
@@ -41,29 +49,37 @@ export async function startArm(
   root: string,
   upstreams: Readonly<Record<string, string>>,
 ): Promise<RunningArm> {
-  let helper: Companion | undefined;
+  const helpers: RunningHelper[] = [];
+  const helperPids: Record<string, number> = {};
+  const stopHelpers = async (): Promise<void> => {
+    for (const helper of helpers.reverse()) await helper.stop();
+  };
   let envoy: EnvoyProcess | undefined;
   try {
-    const command = arm.helper?.({ root, helper: undefined });
-    if (command !== undefined) helper = await startCompanion(command.command, command.args);
-    const around: Surroundings = { root, helper: helper?.ready.address };
+    let addresses: Addresses = {};
+    for (const { name, start } of arm.helpers ?? []) {
+      const helper = await start(root, addresses);
+      helpers.push(helper);
+      helperPids[name] = helper.pid;
+      addresses = { ...addresses, ...helper.addresses };
+    }
+    const around: Surroundings = { root, addresses };
     envoy = await EnvoyProcess.start({ bootstrap: armBootstrap(arm, around, upstreams), logLevel: "warning" });
     const running = envoy;
-    const companion = helper;
     return {
       arm,
-      proof: await probe(arm, running),
+      proof: await probe(arm, running, around),
       address: await running.listenerAddress(loadListener),
       envoyPid: running.pid,
-      helperPid: companion?.pid,
+      helperPids,
       stop: async () => {
         await running.stop();
-        await companion?.stop();
+        await stopHelpers();
       },
     };
   } catch (error) {
     await envoy?.stop().catch(() => {});
-    await helper?.stop();
+    await stopHelpers();
     throw new Error(`arm ${arm.name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }
 }
@@ -80,8 +96,9 @@ export interface Measurement {
 
 export async function measure({ root, arms, loads, rounds, files, onSample }: Measurement): Promise<Sample[]> {
   const take = async (running: RunningArm, load: Load, round: number, requests: number): Promise<Sample> => {
-    const { arm, address, envoyPid, helperPid } = running;
-    const before = [cpuTime(envoyPid), helperPid === undefined ? undefined : cpuTime(helperPid)] as const;
+    const { arm, address, envoyPid, helperPids } = running;
+    const before = cpuTime(envoyPid);
+    const helpersBefore = Object.entries(helperPids).map(([name, pid]) => ({ name, pid, used: cpuTime(pid) }));
     const result = await generateLoad({
       root,
       address,
@@ -92,27 +109,32 @@ export async function measure({ root, arms, loads, rounds, files, onSample }: Me
     }).catch((cause: unknown) => {
       throw new Error(`arm ${arm.name}, load ${load.name}, round ${round}: ${String(cause)}`, { cause });
     });
-    const helperMicros =
-      before[1] === undefined || helperPid === undefined ? 0 : microsBetween(before[1], cpuTime(helperPid));
+    const helperMicros = helpersBefore.map(({ name, pid, used }) => [
+      name,
+      microsBetween(used, cpuTime(pid)) / requests,
+    ]);
     return {
       load: load.name,
       arm: arm.name,
       round,
       requests,
-      envoyMicros: microsBetween(before[0], cpuTime(envoyPid)) / requests,
-      helperMicros: helperMicros / requests,
+      envoyMicros: microsBetween(before, cpuTime(envoyPid)) / requests,
+      helperMicros: Object.fromEntries(helperMicros) as Record<string, number>,
       seconds: result.seconds,
       framesPerAnswer: result.framesPerAnswer,
+      p50Micros: result.p50Micros,
+      p99Micros: result.p99Micros,
     };
   };
+  const measuredUnder = (load: Load): readonly RunningArm[] => arms.filter(({ arm }) => meet(arm, load));
   const samples: Sample[] = [];
   for (const load of loads) {
     // Once outside the count: connections, compiled code and heaps are then as they stay.
-    for (const running of arms) await take(running, load, 0, Math.ceil(load.requests / 10));
+    for (const running of measuredUnder(load)) await take(running, load, 0, Math.ceil(load.requests / 10));
   }
   for (let round = 1; round <= rounds; round++) {
     for (const load of loads) {
-      for (const running of rotated(arms, round)) {
+      for (const running of rotated(measuredUnder(load), round)) {
         const sample = await take(running, load, round, load.requests);
         samples.push(sample);
         onSample?.(sample);

@@ -1,10 +1,13 @@
-/** The result as a plain SVG: one group of horizontal bars per load, one scale for all of them. Pure. */
-import { micros, type Report } from "./report.ts";
+/** The result as a plain SVG: one group of horizontal bars per load, one scale for all of them; without what is about budgets only. Pure. */
+import type { Report } from "./report.ts";
+import { micros } from "./table.ts";
 
 const colours: Readonly<Record<string, string>> = {
   "llm-router": "#1b7f3b",
   "llm-router lastWins": "#6fb98a",
   "llm-gateway": "#0b5d2a",
+  "llm-gateway limited": "#3c8f5d",
+  local_ratelimit: "#999999",
   go: "#2b83ba",
   lua: "#7b5ea7",
   ai_protocol_manager: "#e08a1e",
@@ -33,12 +36,16 @@ const top = 78;
 const escaped = (text: string): string => text.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
 export function svg(report: Report): string {
-  const arms = report.arms.map(({ name }) => name).filter((name) => name !== "bare");
-  const values = report.summaries.flatMap(({ overBare }) => (overBare === undefined ? [] : [overBare.median]));
+  const loads = report.loads.filter(({ family }) => family !== "limits");
+  const arms = report.arms.filter(({ name, family }) => family !== "limits" && name !== "bare").map(({ name }) => name);
+  const shown = report.summaries.filter(
+    ({ arm, load }) => arms.includes(arm) && loads.some(({ name }) => name === load),
+  );
+  const values = shown.flatMap(({ overBare }) => (overBare === undefined ? [] : [overBare.median]));
   const decades = Math.max(Math.ceil(position(Math.max(...values, linearUpTo))), 2);
   const x = (value: number): number => labelWidth + (position(value) / decades) * plotWidth;
   const groupHeight = arms.length * rowHeight + groupGap;
-  const height = top + report.loads.length * groupHeight + 20;
+  const height = top + loads.length * groupHeight + 20;
   const out: string[] = [];
   const label = (left: number, y: number, content: string, more = ""): void => {
     out.push(`<text x="${left.toFixed(1)}" y="${y.toFixed(1)}"${more}>${escaped(content)}</text>`);
@@ -58,11 +65,11 @@ export function svg(report: Report): string {
     out.push(`<line x1="${at}" y1="${top - 12}" x2="${at}" y2="${bottom}" stroke="#dddddd"/>`);
     label(x(value), top - 16, micros(value), ' fill="#555555" text-anchor="middle"');
   }
-  for (const [group, { name, title }] of report.loads.entries()) {
+  for (const [group, { name, title }] of loads.entries()) {
     const y = top + group * groupHeight;
     label(16, y + 14, title, ' font-weight="bold"');
     for (const [row, arm] of arms.entries()) {
-      const over = report.summaries.find((one) => one.arm === arm && one.load === name)?.overBare;
+      const over = shown.find((one) => one.arm === arm && one.load === name)?.overBare;
       if (over === undefined) continue;
       const barY = y + 22 + row * rowHeight;
       const end = x(over.median);

@@ -4,9 +4,9 @@
  */
 import { request } from "node:http";
 import { type EnvoyProcess, waitFor } from "../../envoy/harness/index.ts";
-import type { Arm } from "./arms/index.ts";
+import type { Arm, Surroundings } from "./arms/index.ts";
 import { probeListener } from "./bootstrap.ts";
-import { chatRequest, usageOfAnswer, usageOfStream } from "./chat.ts";
+import { authorization, chatRequest, usageOfAnswer, usageOfStream } from "./chat.ts";
 import { defaultRoute, models } from "./loads.ts";
 
 interface Tokens {
@@ -30,13 +30,16 @@ export interface Proof {
   readonly usageOfStream: boolean;
   /** What became of a request whose JSON is cut off after the model: the status of a refusal, or that it went on. Shows who reads all of it. */
   readonly cutRequest: string;
+  /** What its budgets said afterwards: exactly the tokens of the answers, or at least these; undefined when it has none that can be asked. */
+  readonly charged: "exactly" | "at least" | undefined;
 }
 
-export async function probe(arm: Arm, envoy: EnvoyProcess): Promise<Proof> {
+export async function probe(arm: Arm, envoy: EnvoyProcess, around: Surroundings): Promise<Proof> {
   const address = await envoy.listenerAddress(probeListener);
   // Usage first: a filter may hand its counts over late, and what other requests left would be mixed in.
   const countedAnswer = await countsUsage(arm, envoy, address, false, usageOfAnswer);
   const countedStream = await countsUsage(arm, envoy, address, true, usageOfStream);
+  const charged = await chargesBudget(arm, address, around);
   for (const { model, route } of models) {
     for (const modelFirst of [false, true]) {
       for (const bytes of [300, 200_000]) {
@@ -56,7 +59,42 @@ export async function probe(arm: Arm, envoy: EnvoyProcess): Promise<Proof> {
   );
   const cutRequest =
     cut.status === 200 ? (cut.upstream === models[0]?.route ? "routed" : "default route") : `${cut.status}`;
-  return { routed: arm.routes, usageOfAnswer: countedAnswer, usageOfStream: countedStream, cutRequest };
+  return { routed: arm.routes, usageOfAnswer: countedAnswer, usageOfStream: countedStream, cutRequest, charged };
+}
+
+async function chargesBudget({ name, charges }: Arm, address: string, around: Surroundings): Promise<Proof["charged"]> {
+  if (charges === undefined) return undefined;
+  const { exact, read } = charges;
+  const wanted = [usageOfAnswer, usageOfStream].reduce(
+    (sum, each) => sum + each.prompt_tokens + each.completion_tokens,
+    0,
+  );
+  let before = await read(around);
+  // What the requests before these left may still be on its way.
+  await waitFor(
+    async () => {
+      const last = before;
+      before = await read(around);
+      return before === last;
+    },
+    { what: `the budgets of ${name} to come to rest`, intervalMs: 200 },
+  );
+  for (const stream of [false, true]) {
+    await ask(address, chatRequest({ model: models[0]?.model ?? "", bytes: 300, seed: 6, stream }), stream);
+  }
+  let charged = 0;
+  await waitFor(
+    async () => {
+      const all = await read(around);
+      // What was taken in advance may have been taken for earlier requests.
+      charged = exact ? all - before : all;
+      return exact ? charged === wanted : charged >= wanted;
+    },
+    { timeoutMs: 5_000, what: "the charges" },
+  ).catch((cause: unknown) => {
+    throw new Error(`${name} charged ${charged} tokens, the answers say ${wanted}`, { cause });
+  });
+  return exact ? "exactly" : "at least";
 }
 
 async function countsUsage(
@@ -100,7 +138,11 @@ async function countsUsage(
 
 function ask(address: string, body: string, events: boolean): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const headers = { "content-type": "application/json", ...(events ? { "x-bench-answer": "sse" } : {}) };
+    const headers = {
+      "content-type": "application/json",
+      authorization,
+      ...(events ? { "x-bench-answer": "sse" } : {}),
+    };
     const url = `http://${address}/v1/chat/completions`;
     const outgoing = request(url, { method: "POST", headers, agent: false, timeout: timeoutMs }, (answer) => {
       const pieces: Buffer[] = [];

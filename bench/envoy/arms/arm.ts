@@ -1,12 +1,14 @@
 /** An arm: one way to route by the model in the body and to count the tokens of the answer, as configuration of one Envoy. */
 import type { JsonObject } from "../../../envoy/harness/index.ts";
+import type { Addresses, Helper } from "../helpers.ts";
+import type { Family } from "../loads.ts";
 
 /** What an arm may use when its Envoy is configured. */
 export interface Surroundings {
   /** Absolute path of the repository. */
   readonly root: string;
-  /** `host:port` of the arm's helper process, if it has one. */
-  readonly helper: string | undefined;
+  /** Of the arm's helpers. */
+  readonly addresses: Addresses;
 }
 
 /** Where the probe looks for the counted tokens. */
@@ -17,21 +19,32 @@ export type UsageSource =
   | { readonly kind: "counters"; readonly prompt: string; readonly completion: string }
   | { readonly kind: "none"; readonly reason: string };
 
+/** What the arm's budgets say has been used, for the probe. */
+export interface Charges {
+  /** True: the tokens of the answers, no more and no less. False: at least these, because tokens are taken in advance, for many requests or for good. */
+  readonly exact: boolean;
+  /** Tokens charged so far. */
+  read(around: Surroundings): Promise<number>;
+}
+
 export interface Arm {
   readonly name: string;
   /** One line for the report: how it does each part of the job. */
   readonly does: string;
+  /** Which loads it is measured under; default "routing". */
+  readonly family?: Family;
   /** Whether it routes by model at all. */
   readonly routes: boolean;
   readonly usage: UsageSource;
+  readonly charges?: Charges;
   httpFilters(around: Surroundings): JsonObject[];
   /** Replaces the routes that match on the route header. */
   routeList?(): JsonObject[];
   clusters?(around: Surroundings): JsonObject[];
-  /** Command of a process beside Envoy whose CPU time is part of the arm's; prints {"address": "host:port"} when it is ready. */
-  helper?(around: Surroundings): { readonly command: string; readonly args: readonly string[] };
-  /** Why the arm cannot run here, if it cannot. */
-  missing?(around: Surroundings): string | undefined;
+  /** In the order in which they are started. */
+  readonly helpers?: readonly Helper[];
+  /** Why the arm cannot run here, if it cannot; its helpers are asked as well. */
+  missing?(root: string): string | undefined;
 }
 
 /** Full name of an Envoy message, for `@type`. */

@@ -4,6 +4,7 @@ import type { Arm } from "./arm.ts";
 export const bare: Arm = {
   name: "bare",
   does: "no filter: every request takes the default route, nothing is read",
+  family: "both",
   routes: false,
   usage: { kind: "none", reason: "no filter" },
   httpFilters: () => [],

@@ -1,5 +1,5 @@
-import { join } from "node:path";
 import { cluster } from "../../../envoy/harness/index.ts";
+import { goProgram } from "../helpers.ts";
 import { models } from "../loads.ts";
 import { type Arm, type } from "./arm.ts";
 
@@ -31,10 +31,11 @@ export const extProc: Arm = {
       },
     },
   ],
-  clusters: ({ helper }) =>
-    helper === undefined ? [] : [cluster({ name: clusterName, targets: [helper], http2: true })],
-  helper: ({ root }) => ({
-    command: join(root, "build/bench/bin/ext_proc"),
-    args: ["-models", JSON.stringify(Object.fromEntries(models.map(({ model, route }) => [model, route])))],
-  }),
+  clusters: ({ addresses }) => [cluster({ name: clusterName, targets: [addresses.ext_proc ?? ""], http2: true })],
+  helpers: [
+    goProgram("ext_proc", [
+      "-models",
+      JSON.stringify(Object.fromEntries(models.map(({ model, route }) => [model, route]))),
+    ]),
+  ],
 };

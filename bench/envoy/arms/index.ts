@@ -3,7 +3,9 @@ import { aiProtocolManager } from "./ai-protocol-manager.ts";
 import type { Arm } from "./arm.ts";
 import { bare } from "./bare.ts";
 import { extProc } from "./ext-proc.ts";
+import { globalRatelimit } from "./global-ratelimit.ts";
 import { jsonToMetadata } from "./json-to-metadata.ts";
+import { llmGatewayLeased, llmGatewayStrict, llmGatewayStrictEnvoy } from "./limits.ts";
 import { localRatelimit } from "./local-ratelimit.ts";
 import { lua } from "./lua.ts";
 import { goFilter, llmGateway, llmGatewayLimited, llmRouter, llmRouterLastWins } from "./wasm.ts";
@@ -14,11 +16,15 @@ export const arms: readonly Arm[] = [
   llmRouterLastWins,
   llmGateway,
   llmGatewayLimited,
+  llmGatewayLeased,
+  llmGatewayStrict,
+  llmGatewayStrictEnvoy,
   localRatelimit,
+  globalRatelimit,
   goFilter,
   lua,
   aiProtocolManager,
   jsonToMetadata,
   extProc,
 ];
-export type { Arm, Surroundings, UsageSource } from "./arm.ts";
+export type { Arm, Charges, Surroundings, UsageSource } from "./arm.ts";

@@ -9,6 +9,7 @@ const always = (key: string) => ({
 export const localRatelimit: Arm = {
   name: "local_ratelimit",
   does: "Envoy's local_ratelimit (C++): one token bucket of requests for all clients; reads no body, routes nothing, counts no tokens",
+  family: "both",
   routes: false,
   usage: { kind: "none", reason: "counts requests" },
   httpFilters: () => [

@@ -7,7 +7,7 @@ import type { Arm, Surroundings } from "./arm.ts";
 
 const modelList = models.map(({ model, route }) => ({ model, route }));
 
-const routerFile = ({ root }: Surroundings): string => join(root, "build/filters/llm-router.wasm");
+const routerFile = (root: string): string => join(root, "build/filters/llm-router.wasm");
 
 /** What the probe's requests ask for, and where they go. */
 const [probed = { model: "", route: "" }] = models;
@@ -17,7 +17,7 @@ const tokensOf = (kind: "input" | "output"): string =>
 const routerWith = (around: Surroundings, more: JsonObject): JsonObject =>
   wasmFilter({
     name: "llm-router",
-    file: routerFile(around),
+    file: routerFile(around.root),
     vmId: "bench",
     configuration: { paths: ["/chat/completions"], routeHeader, models: modelList, ...more },
   });
@@ -32,8 +32,8 @@ export const llmRouter: Arm = {
     completion: tokensOf("output"),
   },
   httpFilters: (around) => [routerWith(around, {})],
-  missing: (around) =>
-    existsSync(routerFile(around)) ? undefined : "build/filters/llm-router.wasm is not built: npm run build:filters",
+  missing: (root) =>
+    existsSync(routerFile(root)) ? undefined : "build/filters/llm-router.wasm is not built: npm run build:filters",
 };
 
 /** The same filter where the last of several `model` keys may win, as it does in every other arm: it need not read the middle of a large body. */
@@ -44,7 +44,8 @@ export const llmRouterLastWins: Arm = {
   httpFilters: (around) => [routerWith(around, { duplicateModel: "lastWins" })],
 };
 
-const gatewayWith = ({ root }: Surroundings, stages: JsonObject): JsonObject =>
+/** llm-gateway with the router and further stages. */
+export const gatewayWith = ({ root }: Surroundings, stages: JsonObject): JsonObject =>
   wasmFilter({
     name: "llm-gateway",
     file: join(root, "build/filters/llm-gateway.wasm"),
@@ -56,6 +57,7 @@ const gatewayWith = ({ root }: Surroundings, stages: JsonObject): JsonObject =>
 export const llmGateway: Arm = {
   ...llmRouter,
   name: "llm-gateway",
+  family: "both",
   does: "the same as the only stage of llm-gateway",
   httpFilters: (around) => [gatewayWith(around, {})],
 };
@@ -64,6 +66,7 @@ export const llmGateway: Arm = {
 export const llmGatewayLimited: Arm = {
   ...llmRouter,
   name: "llm-gateway limited",
+  family: "both",
   does: "the same and the stage rateLimit: the whole request is read, a budget of tokens per model reserved and settled, x-ratelimit headers written",
   httpFilters: (around) => [gatewayWith(around, { rateLimit: { rules: [budget] } })],
 };

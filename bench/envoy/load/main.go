@@ -3,7 +3,8 @@
 //
 //	load -address 127.0.0.1:PORT -requests N -connections C -request FILE=UPSTREAM -request FILE=UPSTREAM -events 200
 //
-// prints one JSON object: requests, failures, firstFailure, seconds, framesPerAnswer.
+// prints one JSON object: requests, failures, firstFailure, seconds, framesPerAnswer, p50Micros, p99Micros (from writing a request to the last byte of
+// its answer).
 package main
 
 import (
@@ -13,8 +14,10 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"math"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,6 +58,8 @@ type load struct {
 	frames   atomic.Int64
 	failures atomic.Int64
 	first    atomic.Pointer[string]
+	// By number of the request; each is written by the connection that sent it.
+	times []time.Duration
 }
 
 func (l *load) fail(err error) {
@@ -102,7 +107,9 @@ func (l *load) connection() {
 			in = reader{in: bufio.NewReaderSize(conn, 64<<10)}
 		}
 		want := l.requests[number%int64(len(l.requests))]
+		begun := time.Now()
 		got, err := exchange(conn, &in, want)
+		l.times[number] = time.Since(begun)
 		if err == nil {
 			l.frames.Add(int64(got.frames))
 			err = l.check(want, got)
@@ -126,6 +133,12 @@ func exchange(conn net.Conn, in *reader, want request) (answer, error) {
 	return in.read()
 }
 
+// quantile is the smallest of the sorted times that at least the given share does not exceed.
+func quantile(sorted []time.Duration, share float64) float64 {
+	rank := int(math.Ceil(share*float64(len(sorted)))) - 1
+	return float64(sorted[max(rank, 0)].Nanoseconds()) / 1_000
+}
+
 func main() {
 	var l load
 	flag.StringVar(&l.address, "address", "", "host:port")
@@ -134,20 +147,25 @@ func main() {
 	flag.IntVar(&l.events, "events", 0, "number of events that an answer must have; 0: a JSON answer")
 	flag.Var(&l.requests, "request", "FILE=UPSTREAM: a whole HTTP/1.1 request and the upstream it must reach; may repeat")
 	flag.Parse()
-	if len(l.requests) == 0 {
-		log.Fatal("no -request")
+	if len(l.requests) == 0 || l.total < 1 {
+		log.Fatal("no requests")
 	}
+	l.times = make([]time.Duration, l.total)
 	started := time.Now()
 	var group sync.WaitGroup
 	for range *connections {
 		group.Go(l.connection)
 	}
 	group.Wait()
+	seconds := time.Since(started).Seconds()
+	slices.Sort(l.times)
 	result := map[string]any{
 		"requests":        l.total,
 		"failures":        l.failures.Load(),
 		"firstFailure":    l.first.Load(),
-		"seconds":         time.Since(started).Seconds(),
+		"seconds":         seconds,
+		"p50Micros":       quantile(l.times, 0.5),
+		"p99Micros":       quantile(l.times, 0.99),
 		"framesPerAnswer": float64(l.frames.Load()) / float64(l.total),
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(result); err != nil {
