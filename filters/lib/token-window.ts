@@ -21,6 +21,7 @@
  * Of a *granted* window nothing may be used that the service has not granted, and each begins with nothing. Grants add up. What is used above them is a debt that the next grants pay first. A
  * meter that is lost takes its grants with it: they are never used, and the service has counted them.
  */
+import { TimeZone } from "./time-zone";
 import { periodLength, WindowPeriod, windowEnd, windowStart } from "./token-window-calendar";
 import { addGrant, askedUntil, beginAsking, currentAsking, endAsking, GRANT_BYTES, grantedUnits, setElsewhere, unitsElsewhere } from "./token-window-grant";
 import { add, bounded, CEILING, clamped, LATEST, read } from "./token-window-meter";
@@ -45,25 +46,26 @@ export class TokenWindow {
   /** Open reservations are kept apart from what is settled. */
   readonly leased: bool;
   private readonly rolling: bool;
-  private readonly offset: i64;
   /** The most that the meter may be ahead of the clock. */
   private readonly longest: i64;
   private readonly bucket: i64;
+  /** The window of the calendar that was asked for last, from its begin until just before its end: nearly every question is about it. */
+  private since: i64 = 0;
+  private until: i64 = 0;
 
   /**
-   * `amount`: units per window, from 1; it may be changed at any time and holds from the next call on. `offsetSeconds`: local time minus UTC, -50,400 to 50,400. `granted`: a distant service
-   * grants what may be used. A month is never rolling, a granted window neither.
+   * `amount`: units per window, from 1; it may be changed at any time and holds from the next call on. `zone`: where days and months begin. `granted`: a distant service grants what may be used.
+   * A month is never rolling, a granted window neither.
    */
   constructor(
     public amount: i64,
     private readonly period: WindowPeriod,
     rolling: bool = false,
-    offsetSeconds: i32 = 0,
+    private readonly zone: TimeZone = new TimeZone(0),
     readonly granted: bool = false,
   ) {
     this.rolling = rolling && !granted && period != WindowPeriod.Month;
     this.leased = period > WindowPeriod.Hour;
-    this.offset = <i64>offsetSeconds * 1000;
     this.longest = periodLength(period);
     this.bucket = (this.longest + 15) / 16;
     this.size = <i32>COUNTERS + (this.rolling ? 8 * <i32>RING : 8) + (granted ? GRANT_BYTES : 0) + (this.leased ? 16 : 0);
@@ -91,7 +93,7 @@ export class TokenWindow {
   together(a: i64, b: i64): bool {
     const first = clamped(a);
     const second = clamped(b);
-    return this.rolling ? first / this.bucket == second / this.bucket : this.start(first) == this.start(second);
+    return this.rolling ? first / this.bucket == second / this.bucket : min(first, second) >= this.start(max(first, second));
   }
 
   /**
@@ -104,7 +106,7 @@ export class TokenWindow {
     if (this.rolling) {
       const age = time / this.bucket - admitted / this.bucket;
       if (age < 0 || age >= RING) return;
-    } else if (this.start(admitted) != this.start(time)) return;
+    } else if (!this.together(admitted, time)) return;
     const used = min(max(actual, -CEILING), CEILING);
     const given = bounded(reserved, CEILING);
     if (this.leased) {
@@ -242,7 +244,7 @@ export class TokenWindow {
       for (let number = max(from / this.bucket, last - RING) + 1; number <= last; number++) {
         store<i64>(this.ring(meter, number), 0);
       }
-    } else if (this.start(from) != this.start(to)) {
+    } else if (from < this.start(to)) {
       memory.fill(meter, 0, this.size);
       return;
     }
@@ -269,13 +271,23 @@ export class TokenWindow {
     return passed == 0 ? current + read(this.generation(meter, time + LEASE)) : current;
   }
 
+  /** When the window of the calendar that a time is in began. */
   @inline
   private start(time: i64): i64 {
-    return windowStart(this.period, this.offset, time);
+    if (time < this.since || time >= this.until) this.turn(time);
+    return this.since;
   }
 
+  /** When it ends. */
   private end(time: i64): i64 {
-    return windowEnd(this.period, this.offset, this.start(time));
+    if (time < this.since || time >= this.until) this.turn(time);
+    return this.until;
+  }
+
+  /** Turns the calendar to the window that a time is in. */
+  private turn(time: i64): void {
+    this.since = windowStart(this.period, this.zone, time);
+    this.until = windowEnd(this.period, this.zone, this.since);
   }
 
   /** Units that may be used in the window. */

@@ -1,5 +1,5 @@
 /** Reads `limits` of a rule. */
-import { JsonNode, NodeKind } from "../lib/json-document";
+import { JsonNode } from "../lib/json-document";
 import { LimitUnit, MONEY_SCALE, WEIGHT_SCALE } from "../lib/token-charge";
 import { WindowPeriod } from "../lib/token-window";
 import { ConfigReader } from "../pipeline/config-reader";
@@ -9,7 +9,7 @@ import { KeyPart } from "./key-part";
 import { KeyReader } from "./key-reader";
 import { Limit, PERIOD_NAMES, UNIT_NAMES } from "./limit";
 import { Mode } from "./rule";
-import { NO_OFFSET, offsetOf } from "./time-zone";
+import { readTimeZone } from "./time-zone";
 
 const MAX_LIMITS = 4;
 
@@ -60,7 +60,7 @@ export class LimitReader {
       } else if (name == "rolling") {
         limit.rolling = reader.flag(at, value);
       } else if (name == "timeZone") {
-        limit.offsetSeconds = this.timeZone(at, value);
+        limit.zone = readTimeZone(reader, at, value);
       } else if (name != "unit" && name != "per") {
         reader.unknown(at);
       }
@@ -112,13 +112,6 @@ export class LimitReader {
     }
     if ((node.get("header") === null) == (node.get("metadata") === null)) reader.fail(path, "must have one of header or metadata");
     return source;
-  }
-
-  private timeZone(path: string, node: JsonNode): i32 {
-    const offset = node.kind == NodeKind.String ? offsetOf(node.text) : NO_OFFSET;
-    if (offset != NO_OFFSET) return offset;
-    this.reader.fail(path, "must be Z, or an offset from -14:00 to +14:00 such as +02:00");
-    return 0;
   }
 }
 

@@ -1,5 +1,6 @@
 /** How much of what in which time. Made from the configuration, never changed. */
 import { LimitUnit, MONEY_SCALE, WEIGHT_SCALE } from "../lib/token-charge";
+import { TimeZone } from "../lib/time-zone";
 import { TokenWindow, WindowPeriod } from "../lib/token-window";
 import { Bytes } from "../sdk";
 import { KeyPart } from "./key-part";
@@ -23,8 +24,8 @@ export class Limit {
   period: WindowPeriod = WindowPeriod.Minute;
   /** Any interval of that length, instead of one of the calendar. */
   rolling: bool = false;
-  /** Local time minus UTC: where days and months begin. */
-  offsetSeconds: i32 = 0;
+  /** Where days and months begin. */
+  zone: TimeZone = new TimeZone(0);
   /** Where a request says its own amount: a captured header (`headers[0]`) or a property (`text`); null: `amount` holds for all. */
   amountFrom: KeyPart | null = null;
   /** Only in rules with mode strict or leased: units that are 1 on the wire, a power of ten. */
@@ -34,7 +35,7 @@ export class Limit {
 
   /** `granted`: only what a service has granted may be used. */
   window(granted: bool = false): TokenWindow {
-    return new TokenWindow(this.amount, this.period, this.rolling, this.offsetSeconds, granted);
+    return new TokenWindow(this.amount, this.period, this.rolling, this.zone, granted);
   }
 
   /** The most that an amount may be. */

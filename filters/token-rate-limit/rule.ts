@@ -143,7 +143,12 @@ export class RateLimitRule {
     text.byte(0xff);
     for (let i = 0; i < this.limits.length; i++) {
       const limit = this.limits[i];
-      text.byte(<u8>limit.unit).byte(<u8>limit.period).byte(limit.rolling ? 1 : 0).decimal(<u64>(<u32>limit.offsetSeconds)).byte(0);
+      const zone = limit.zone;
+      text.byte(<u8>limit.unit).byte(<u8>limit.period).byte(limit.rolling ? 1 : 0);
+      // Without sign, as it was when all zones were offsets: their budgets go on.
+      if (zone.isFixed) text.decimal(<u64>(zone.winter / 1000));
+      else text.bytes(Bytes.literal(zone.identity));
+      text.byte(0);
     }
     return text.view().copy();
   }

@@ -187,11 +187,12 @@ describe("strict", () => {
   });
 
   it("gives back what was too much, and what was refused, to a service that knows how", async () => {
-    const { kept, ask, answer, told: settled } = await started(
-      new CountingService(),
-      [rule([limit(1_000)])],
-      service({ protocol: "envoy", refunds: true }),
-    );
+    const {
+      kept,
+      ask,
+      answer,
+      told: settled,
+    } = await started(new CountingService(), [rule([limit(1_000)])], service({ protocol: "envoy", refunds: true }));
     await answer(await ask(90), 10, 40);
     expect(outcome(await ask(990))).toBe("429 rate_limit_exceeded");
     await settled();

@@ -77,3 +77,13 @@ it("every decimal that one of them takes the other takes, too", () => {
     { numRuns: 500 },
   );
 });
+
+it("names of time zones are the server's: what it writes of them the filter takes, the names it does not", () => {
+  const limits = (timeZone: string) => ({
+    rules: [{ name: "r", limits: [{ unit: "requests", amount: 1, per: "month", timeZone }] }],
+  });
+  for (const name of ["Europe/Berlin", "America/Santiago", "Pacific/Chatham", "Asia/Kolkata", "EST5EDT", "UTC"]) {
+    const written = serverWrites(limits(name));
+    expect([name, filterTakes(limits(name)), filterTakes(written ?? "")]).toEqual([name, false, true]);
+  }
+});

@@ -103,7 +103,42 @@ const wrong: [name: string, config: string | object, complaint: RegExp][] = [
     limit({ per: "day", rolling: true, timeZone: "Z" }),
     /timeZone: has no effect with rolling; remove one/,
   ],
-  ["another time zone", limit({ per: "day", timeZone: "CET" }), /timeZone: must be Z, or an offset .* such as \+02:00/],
+  [
+    "a time zone in hours",
+    limit({ per: "day", timeZone: 2 }),
+    /timeZone: must be Z, an offset .* such as \+02:00, or a POSIX time zone such as CET-1CEST,M3\.5\.0,M10\.5\.0\/3$/,
+  ],
+  [
+    "an offset without minutes",
+    limit({ per: "day", timeZone: "+02" }),
+    /timeZone: must be Z, an offset .* such as \+02:00/,
+  ],
+  [
+    "the name of a time zone",
+    limit({ per: "day", timeZone: "Europe/Berlin" }),
+    /timeZone: is a name, and this filter knows none; write what `tail -n1 \/usr\/share\/zoneinfo\/Europe\/Berlin` prints/,
+  ],
+  ["a short name of a time zone", limit({ per: "day", timeZone: "CET" }), /timeZone: is a name, .*zoneinfo\/CET`/],
+  [
+    "a time zone that says too little",
+    limit({ per: "day", timeZone: "EST5EDT" }),
+    /timeZone: has summer time, but not when it begins and ends, as EST5EDT,M3\.2\.0,M11\.1\.0 has$/,
+  ],
+  [
+    "a time zone with a wrong date",
+    limit({ per: "day", timeZone: "CET-1CEST,M3.5.0,M13.5.0/3" }),
+    /timeZone: is no POSIX time zone: expected 1 to 12 at character 19$/,
+  ],
+  [
+    "a name with a quote",
+    limit({ per: "day", timeZone: "a`b/c" }),
+    /timeZone: is no POSIX time zone: expected three letters at character 2$/,
+  ],
+  [
+    "a time zone that is too long",
+    limit({ per: "day", timeZone: "A".repeat(65) }),
+    /timeZone: has more than 64 characters$/,
+  ],
   ["weights of nothing", rule({ weights: {} }), /^rules\[0\]\.weights: needs a limit of weightedTokens/],
   [
     "a weight",

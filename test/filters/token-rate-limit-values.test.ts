@@ -59,6 +59,14 @@ describe("limits", () => {
       "4 amount=5 per=4 rolling=0 offset=50400 meter=32",
     ],
     [{ unit: "requests", amount: 5, per: "day", timeZone: "Z" }, "4 amount=5 per=3 rolling=0 offset=0 meter=32"],
+    [
+      { unit: "requests", amount: 5, per: "day", timeZone: "<-03>3" },
+      "4 amount=5 per=3 rolling=0 offset=-10800 meter=32",
+    ],
+    [
+      { unit: "requests", amount: 5, per: "month", timeZone: "CET-1CEST,M3.5.0,M10.5.0/3" },
+      "4 amount=5 per=4 rolling=0 offset=3600,7200,0.2.5.0/7200,0.9.5.0/10800 meter=32",
+    ],
   ])("%j", (limit, expected) => {
     expect(lines("limit", view([rule({ limits: [limit] })]))).toEqual([expected]);
   });
@@ -283,6 +291,7 @@ describe("what a call costs", () => {
 
 describe("the identity of a rule's budgets", () => {
   const identity = (one: object) => lines("identity", view([one]))[0];
+  const hex = (text: string) => Buffer.from(text).toString("hex");
   const first = rule({ key: [{ header: "x-user" }] });
 
   it("stays when only amounts, shadow, conditions, queues or overruns change", () => {
@@ -305,6 +314,26 @@ describe("the identity of a rule's budgets", () => {
     ["number of limits", { ...first, limits: [tokens, tokens] }],
   ])("changes with the %s", (_what, other) => {
     expect(identity(other)).not.toBe(identity(first));
+  });
+
+  it("goes with what a time zone means, not with how it is written", () => {
+    const zoned = (timeZone: string) => identity(rule({ limits: [{ ...tokens, per: "day", timeZone }] }));
+    const berlin = zoned("CET-1CEST,M3.5.0,M10.5.0/3");
+    expect(zoned("<+01>-1<+02>,M3.5.0,M10.5.0/3")).toBe(berlin);
+    const others = [
+      "Z",
+      "+01:00",
+      "+02:00",
+      "CET-1CEST,M3.5.0,M10.5.0",
+      "CET-1CEST,M3.4.0,M10.5.0/3",
+      "EET-2EEST,M3.5.0,M10.5.0/3",
+    ];
+    expect(new Set([berlin, ...others.map(zoned)]).size).toBe(others.length + 1);
+    expect(zoned("<+01>-1")).toBe(zoned("+01:00"));
+    // Budgets of before there were POSIX time zones go on.
+    expect(zoned("Z")).toBe(`7200ff000300${hex("0")}00`);
+    expect(zoned("+01:00")).toBe(`7200ff000300${hex("3600")}00`);
+    expect(zoned("-08:00")).toBe(`7200ff000300${hex(String(2n ** 64n - 28_800n))}00`);
   });
 
   it("differs between all of these", () => {

@@ -5,7 +5,15 @@ import { type Admission, periods, type WindowShape } from "./token-window-refere
 interface Exports {
   memory: WebAssembly.Memory;
   _initialize(): void;
-  open(amount: bigint, period: number, rolling: boolean, offsetSeconds: number, granted: boolean): number;
+  textAt(): number;
+  open(
+    amount: bigint,
+    period: number,
+    rolling: boolean,
+    offsetSeconds: number,
+    granted: boolean,
+    zoneLength: number,
+  ): number;
   setAmount(amount: bigint): void;
   setLease(lease: bigint): void;
   meterAt(): number;
@@ -35,8 +43,18 @@ wasm._initialize();
 let size = 0;
 
 /** Begins a window with an untouched meter; returns the bytes of the meter. */
-export function open({ amount, period, rolling, offsetSeconds, granted = false, lease = 0 }: WindowShape): number {
-  size = wasm.open(BigInt(amount), periods.indexOf(period), rolling, offsetSeconds, granted);
+export function open({
+  amount,
+  period,
+  rolling,
+  offsetSeconds,
+  zone,
+  granted = false,
+  lease = 0,
+}: WindowShape): number {
+  const text = Buffer.from(zone?.posix ?? "");
+  new Uint8Array(wasm.memory.buffer, wasm.textAt(), text.length).set(text);
+  size = wasm.open(BigInt(amount), periods.indexOf(period), rolling, offsetSeconds, granted, text.length);
   wasm.setLease(BigInt(lease));
   return size;
 }

@@ -10,6 +10,8 @@ export interface WindowShape {
   period: Period;
   rolling: boolean;
   offsetSeconds: number;
+  /** In place of the offset, with days and months: how the window is told its zone, and how `Intl` is. */
+  zone?: { posix: string; name: string };
   /** Only what a service grants may be used; it is asked for more when less than half of the lease is left. */
   granted?: boolean;
   lease?: number;
@@ -31,14 +33,46 @@ const quarter = 15 * 60_000;
 
 export const periodMs = (period: Period): number => lengths[period];
 
-/** Both times on one page of the calendar that hangs on the wall there. */
-export function sameWindow({ period, offsetSeconds }: WindowShape, a: number, b: number): boolean {
-  const page = (time: number) => new Date(time + offsetSeconds * 1000).toISOString().slice(0, prefixes[period]);
-  return page(a) === page(b);
+const calendars = new Map<string, { format: Intl.DateTimeFormat; dates: Map<number, string> }>();
+
+/** The date there, as ISO writes it. Kept: `Intl` takes a microsecond. */
+function dateIn(name: string, time: number): string {
+  let calendar = calendars.get(name);
+  if (!calendar) {
+    const date = { year: "numeric", month: "2-digit", day: "2-digit" } as const;
+    calendar = { format: new Intl.DateTimeFormat("en-CA", { timeZone: name, ...date }), dates: new Map() };
+    calendars.set(name, calendar);
+  }
+  const date = calendar.dates.get(time) ?? calendar.format.format(time);
+  if (calendar.dates.size < 100_000) calendar.dates.set(time, date);
+  return date;
+}
+
+/** The page of the calendar that hangs on the wall there. */
+function pageAt({ period, offsetSeconds, zone }: WindowShape, time: number): string {
+  const date = zone ? dateIn(zone.name, time) : new Date(time + offsetSeconds * 1000).toISOString();
+  return date.slice(0, prefixes[period]);
+}
+
+/** Both times on one page. */
+export function sameWindow(shape: WindowShape, a: number, b: number): boolean {
+  return pageAt(shape, a) === pageAt(shape, b);
 }
 
 /** The next page begins here. */
-export function nextWindow({ period, offsetSeconds }: WindowShape, time: number): number {
+export function nextWindow(shape: WindowShape, time: number): number {
+  const { period, offsetSeconds, zone } = shape;
+  if (zone) {
+    const step = 12 * lengths.hour;
+    let [low, high] = [time, time + step];
+    for (; sameWindow(shape, time, high); high += step) low = high;
+    while (high - low > 1) {
+      const middle = Math.floor((low + high) / 2);
+      if (sameWindow(shape, time, middle)) low = middle;
+      else high = middle;
+    }
+    return high;
+  }
   const wall = new Date(time + offsetSeconds * 1000);
   if (period === "month") return Date.UTC(wall.getUTCFullYear(), wall.getUTCMonth() + 1, 1) - offsetSeconds * 1000;
   const page = wall.toISOString().slice(0, prefixes[period]);

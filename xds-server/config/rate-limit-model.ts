@@ -104,7 +104,7 @@ export interface RateLimit {
   readonly per: LimitPeriod;
   /** Any interval of that length, instead of one of the calendar. */
   readonly rolling: boolean;
-  /** `Z`, or an offset such as `+02:00`, by which days and months begin. */
+  /** By which days and months begin: `Z`, an offset such as `+02:00`, or a POSIX time zone. Names are translated when they are read. */
   readonly timeZone: string | undefined;
 }
 

@@ -159,6 +159,45 @@ describe("a valid TokenRateLimit", () => {
   it("takes time zones without quotes", () => {
     const text = limit("{unit: requests, amount: 1, per: day, timeZone: +02:00}");
     expect(specOf(text).rules[0]?.limits[0]?.timeZone).toBe("+02:00");
+    const block = limit(
+      "unit: requests\n          amount: 1\n          per: day\n          timeZone: CET-1CEST,M3.5.0,M10.5.0/3",
+    );
+    expect(specOf(block).rules[0]?.limits[0]?.timeZone).toBe("CET-1CEST,M3.5.0,M10.5.0/3");
+  });
+});
+
+describe("time zones", () => {
+  const zone = (timeZone: string) => limit(`{unit: requests, amount: 1, per: month, timeZone: ${timeZone}}`);
+  const written = (timeZone: string) => {
+    const json = rateLimits({ spec: specOf(zone(timeZone)), serviceCluster: undefined });
+    return JSON.parse(JSON.stringify(json)).rules[0].limits[0].timeZone;
+  };
+
+  it.each([
+    ["Z", "Z"],
+    ["-03:30", "-03:30"],
+    ["Europe/Berlin", "<+01>-1<+02>,M3.5.0,M10.5.0/3"],
+    ["CET", "<+01>-1<+02>,M3.5.0,M10.5.0/3"],
+    ["Asia/Kolkata", "+05:30"],
+    ["UTC", "Z"],
+    ['"CET-1CEST,M3.5.0,M10.5.0/3"', "CET-1CEST,M3.5.0,M10.5.0/3"],
+    ["<-03>3", "<-03>3"],
+  ])("%s is %s for the filter", (name, posix) => {
+    expect(written(name)).toBe(posix);
+  });
+
+  it.each([
+    [
+      "Mars/Olympus",
+      /"Mars\/Olympus" is no POSIX time zone such as \S+, and no name of a time zone.* Write Z, an offset .* Europe\/Berlin/s,
+    ],
+    ["CET-1CEST", /"CET-1CEST" has summer time, but not when it begins and ends.* Write Z/s],
+    [
+      "Africa/Casablanca",
+      /the clocks of "Africa\/Casablanca" follow no rule for every year.* Write a fixed offset.* mode strict, with override: false/s,
+    ],
+  ])("%s has a fault and a remedy", (name, message) => {
+    expect(messages(zone(name))).toMatch(message);
   });
 });
 
@@ -222,7 +261,7 @@ describe("errors of one value", () => {
       limit("{unit: tokens, amount: 1, per: day, rolling: true, timeZone: Z}"),
       "CONFLICT 11 Z",
     ],
-    ["another time zone", limit("{unit: tokens, amount: 1, per: day, timeZone: CET}"), "INVALID_VALUE 11 CET"],
+    ["another time zone", limit("{unit: tokens, amount: 1, per: day, timeZone: Mars}"), "INVALID_VALUE 11 Mars"],
     ["weights of nothing", inRule("weights: {output: 4}"), "CONFLICT 10 {output"],
     ["prices of nothing", inRule("prices: [{model: m, input: 1, output: 1}]"), "CONFLICT 10 [{model"],
     ["money for nothing", money("shadow: true"), "MISSING_FIELD 8 name"],

@@ -85,7 +85,7 @@ function shown(service: RateLimitService): string {
 }
 
 function describe(limit: Limit): string {
-  const window = limit.period.toString() + " rolling=" + flag(limit.rolling) + " offset=" + limit.offsetSeconds.toString();
+  const window = limit.period.toString() + " rolling=" + flag(limit.rolling) + " offset=" + limit.zone.identity;
   return limit.unit.toString() + " amount=" + limit.amount.toString() + " per=" + window;
 }
 

@@ -1,13 +1,26 @@
 /** Exports of filters/lib/token-window for its tests on Node. */
 import "../../../filters/sdk/abort";
+import { TimeZone } from "../../../filters/lib/time-zone";
+import { TimeZoneParser } from "../../../filters/lib/time-zone-parser";
 import { TokenWindow, WindowPeriod } from "../../../filters/lib/token-window";
 
 /** Room around the meter shows writes outside of it. */
 const meter: usize = heap.alloc(512) + 128;
 let window: TokenWindow = new TokenWindow(1, WindowPeriod.Second);
 
-export function open(amount: i64, period: i32, rolling: bool, offsetSeconds: i32, granted: bool): i32 {
-  window = new TokenWindow(amount, <WindowPeriod>period, rolling, offsetSeconds, granted);
+/** Where the text of a time zone is put, as ASCII. */
+const text: usize = heap.alloc(64);
+
+export function textAt(): usize {
+  return text;
+}
+
+/** `zoneLength`: of the text of a time zone with summer time; 0 for `offsetSeconds`. */
+export function open(amount: i64, period: i32, rolling: bool, offsetSeconds: i32, granted: bool, zoneLength: i32): i32 {
+  let zone: TimeZone | null = null;
+  if (zoneLength > 0) zone = new TimeZoneParser(String.UTF8.decodeUnsafe(text, zoneLength)).parse();
+  if (zone === null) zone = new TimeZone(<i64>offsetSeconds * 1000);
+  window = new TokenWindow(amount, <WindowPeriod>period, rolling, zone, granted);
   memory.fill(meter, 0, window.size);
   return window.size;
 }

@@ -1,4 +1,5 @@
 /** filters/state/budget-store behind plain exports: the tests call them on any worker of the test host, as Envoy would call a callback. */
+import { TimeZone } from "../../../filters/lib/time-zone";
 import { TokenWindow, WindowPeriod } from "../../../filters/lib/token-window";
 import { HttpContext, registerRoot, RootContext, scratch, StreamContext } from "../../../filters/sdk";
 import { Budget, BudgetStore, Claim, MAX_LIMITS } from "../../../filters/state/budget-store";
@@ -31,7 +32,7 @@ export function open(maxKeys: i32, largestBudget: i32): void {
 
 /** Adds a limit to the budget that is being made. */
 export function limit(amount: i64, period: i32, rolling: bool, offsetSeconds: i32, granted: bool, lease: i64): void {
-  const window = new TokenWindow(amount, <WindowPeriod>period, rolling, offsetSeconds, granted);
+  const window = new TokenWindow(amount, <WindowPeriod>period, rolling, new TimeZone(<i64>offsetSeconds * 1000), granted);
   window.lease = lease;
   windows.push(window);
 }

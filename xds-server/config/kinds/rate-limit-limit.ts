@@ -3,10 +3,11 @@ import { isMap, isScalar } from "yaml";
 import { type Cursor, childCursor, fail } from "../cursor.ts";
 import type { AmountFrom, LimitPeriod, LimitUnit, RateLimit } from "../rate-limit-model.ts";
 import { exactlyOne, list, object, optional, positionOf, type Reader, required, withDefault } from "../reader.ts";
-import { boolean, number, oneOf, text } from "../scalars.ts";
+import { boolean, number, oneOf } from "../scalars.ts";
 import { type DecimalBounds, decimal } from "./decimal.ts";
 import { requestHeader } from "./llm-names.ts";
 import { metadataPath } from "./rate-limit-key.ts";
+import { timeZone } from "./time-zone.ts";
 
 const TOKENS: DecimalBounds = { min: 1, max: 1_000_000_000_000, decimals: 0 };
 const AMOUNTS: Readonly<Record<LimitUnit, DecimalBounds>> = {
@@ -19,11 +20,6 @@ const AMOUNTS: Readonly<Record<LimitUnit, DecimalBounds>> = {
 };
 const UNITS = Object.keys(AMOUNTS) as readonly LimitUnit[];
 const PERIODS = ["second", "minute", "hour", "day", "month"] as const satisfies readonly LimitPeriod[];
-
-const timeZone = text({
-  pattern: /^(Z|[+-](0\d|1[0-3]):[0-5]\d|[+-]14:00)$/,
-  what: "Z or an offset from -14:00 to +14:00 such as +02:00",
-});
 
 const amountFrom = exactlyOne(
   object<AmountFrom>({ header: optional(requestHeader), metadata: optional(metadataPath) }),
