@@ -94,7 +94,7 @@ describe.each(versionsUnderTest())("Envoy %s", (version) => {
       const connections = await gateway.envoy.admin.stats("worker_.*downstream_cx_total");
       expect([...connections].filter(([, count]) => count > 0).length).toBeGreaterThanOrEqual(3);
       const store = await gateway.envoy.admin.stats("tokenmesh_rate_limit_store");
-      expect([...store.keys()].length).toBe(4);
+      expect([...store.keys()].length).toBe(5);
       for (const [name, count] of store) expect([name, count]).toEqual([name, 0]);
     });
   });

@@ -113,7 +113,7 @@ const PERIOD_OF_UNIT = new Map<number, Period>((Object.keys(UNIT) as Period[]).m
  * envoyproxy/ratelimit has it. Undefined when its unit is none that the ledger counts in; empty when nothing limits the match.
  */
 export function limitsOf(
-  { descriptor }: Match,
+  { descriptor }: Pick<Match, "descriptor">,
   override: LimitOverride | undefined,
 ): readonly NamedLimit[] | undefined {
   if (override === undefined || !descriptor.override) {

@@ -263,6 +263,14 @@ describe("ledger", () => {
     expect(JSON.stringify(await store.list("", 10))).not.toContain("key-123");
   });
 
+  it("counts usage by UTC day", async () => {
+    for (const ms of [0, 86_400_000, 86_400_001, 0]) {
+      await ask([descriptor({ tenant: "gold-1" }, { hits: 5 })], { now: NOW + ms });
+    }
+    const hits = async (day: string) => (await store.usage(`{llm}:u:${day}`)).map((row) => row.hits);
+    expect([await hits("2026-11-21"), await hits("2026-11-22")]).toEqual([[10], [10]]);
+  });
+
   it("keeps budgets apart whose entries join to the same text", async () => {
     await ask([descriptor({ tenant: 'a","b' }, { hits: 100 })]);
     await ask([descriptor({ tenant: "a", model: "b" }, { hits: 50 })]);

@@ -15,16 +15,7 @@
  * A descriptor may bring its limit; where the configuration allows it, that is the one which holds.
  */
 import { bounded } from "./amounts.ts";
-import {
-  answerKey,
-  limitsOf,
-  type Match,
-  meterOf,
-  type NamedLimit,
-  type Patterns,
-  settlementKey,
-  usageTable,
-} from "./budgets.ts";
+import { answerKey, limitsOf, meterOf, type NamedLimit, type Patterns, settlementKey, usageTable } from "./budgets.ts";
 import { Calendar } from "./calendar.ts";
 import { CONTROL_PREFIX } from "./config.ts";
 import {
@@ -36,7 +27,7 @@ import {
   type RateLimitResponse,
 } from "./protocol.ts";
 import { asks, type Charge, type ChargeAnswer, type LedgerStore, type MeterState, Mode } from "./store.ts";
-import { Targets, usageRow } from "./targets.ts";
+import { type Target, Targets, usageRow } from "./targets.ts";
 
 /** What the ledger reports of each descriptor; names come from the configuration, so there are finitely many. */
 export interface Outcome {
@@ -78,7 +69,7 @@ interface Control {
 }
 
 interface Planned {
-  readonly match: Match;
+  readonly target: Target;
   readonly limits: readonly NamedLimit[];
   readonly charge: Charge;
 }
@@ -142,12 +133,11 @@ export class Ledger {
     if (control.id !== "" && !control.settle) ids.push(control.id);
     const target = this.#targets.find(domain, entries);
     if (target === undefined) return undefined;
-    const { match } = target;
-    const limits = limitsOf(match, descriptor.limit);
+    const limits = limitsOf(target, descriptor.limit);
     if (limits === undefined) throw new RequestError("the override has a unit that the ledger does not count in");
     if (limits.length === 0) return undefined;
     const wanted = bounded(descriptor.hits ?? (hits === 0 ? 1 : hits));
-    const record = match.descriptor.overLimit === "record";
+    const record = target.descriptor.overLimit === "record";
     const { id, settle, reserved, admittedAt, model } = control;
     const mode = descriptor.negative ? Mode.refund : modeOf(settle, record);
     const charge: Charge = {
@@ -160,7 +150,7 @@ export class Ledger {
       usage: usageRow(target, model === "" ? (entries.find(({ key }) => key === "model")?.value ?? "") : model),
       name: settle && id !== "" ? settlementKey(domain, target.key, [mode, wanted, reserved], id) : "",
     };
-    return { match, limits, charge };
+    return { target, limits, charge };
   }
 
   #respond(planned: readonly (Planned | undefined)[], answer: ChargeAnswer, now: number): RateLimitResponse {
@@ -223,7 +213,7 @@ function dayOf(now: number): string {
 }
 
 /** The most constrained limit: of those that refuse, the one that lasts longest; else the one with the least left. Shadow limits are not shown. */
-function statusOf({ match, limits }: Planned, states: readonly MeterState[], now: number): DescriptorStatus {
+function statusOf({ target, limits }: Planned, states: readonly MeterState[], now: number): DescriptorStatus {
   let shown: { limit: NamedLimit; state: MeterState; remaining: number } | undefined;
   for (const [index, limit] of limits.entries()) {
     const state = states[index];
@@ -242,18 +232,18 @@ function statusOf({ match, limits }: Planned, states: readonly MeterState[], now
   const { limit, state, remaining } = shown;
   return {
     code: state.over ? Code.overLimit : Code.ok,
-    limit: { name: match.descriptor.name, requestsPerUnit: limit.amount, unit: limit.unit },
+    limit: { name: target.descriptor.name, requestsPerUnit: limit.amount, unit: limit.unit },
     remaining,
     resetMs: Math.max(0, state.resetAt - now),
   };
 }
 
-function outcomeOf({ match, limits, charge }: Planned, states: readonly MeterState[], admitted: boolean): Outcome {
+function outcomeOf({ target, limits, charge }: Planned, states: readonly MeterState[], admitted: boolean): Outcome {
   const isOver = (shadow: boolean) =>
     limits.some(({ config }, m) => config.shadow === shadow && states[m]?.over === true);
   return {
-    domain: match.domain,
-    descriptor: match.descriptor.name,
+    domain: target.domain,
+    descriptor: target.descriptor.name,
     mode: charge.mode,
     hits: charge.hits,
     over: isOver(false),

@@ -10,7 +10,7 @@
 export const WireType = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 
 /** Parts keep the whole string alive: beyond this many bytes texts are copies. */
-const MAX_SHARED_BYTES = 4_096;
+const MAX_SHARED_BYTES = 2_048;
 
 export class ProtoReader {
   /** Place of the next byte. */

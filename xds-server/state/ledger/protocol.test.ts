@@ -68,6 +68,39 @@ describe("protocol", () => {
     );
   });
 
+  it("reads texts of every kind, in messages of every size", () => {
+    const texts = ["", "a", "käse", "\u007f\u0080", "𝄞", "x".repeat(40), "é".repeat(3_000), "\u0000"];
+    for (const value of texts) {
+      for (const padding of ["", "p".repeat(5_000)]) {
+        const entries = [
+          { key: value, value },
+          { key: "after", value: padding },
+        ];
+        const bytes = Request.encode({ domain: value, descriptors: [{ entries }] }).finish();
+        // A view into something larger, as bytes from a socket are.
+        const around = Buffer.concat([Buffer.from("\u00ffbefore"), bytes, Buffer.from("after")]);
+        const view = around.subarray(8, 8 + bytes.length);
+        expect(Buffer.compare(view, bytes)).toBe(0);
+        expect(decodeRequest(view)).toMatchObject({ domain: value, descriptors: [{ entries }] });
+      }
+    }
+  });
+
+  it("reads numbers of every size, and none that is longer than ten bytes", () => {
+    // 18: hits_addend of the request, a uint32; 12 .. 1a .. 08: that of a descriptor, a uint64.
+    const hits = (varint: string) => decodeRequest(Buffer.from(`18${varint}`, "hex")).hits;
+    expect([hits("00"), hits("7f"), hits("8001"), hits("ffffffff0f")]).toEqual([0, 127, 128, MAX_UINT32]);
+    expect([hits("ffffffffffffffffff01"), hits("808080808010")]).toEqual([MAX_UINT32, 0]);
+    const wide = (varint: string) => {
+      const size = varint.length / 2;
+      const bytes = Buffer.from([0x12, size + 3, 0x1a, size + 1, 0x08, ...Buffer.from(varint, "hex")]);
+      return decodeRequest(bytes).descriptors[0]?.hits;
+    };
+    expect([wide("ffffffffffffff0f"), wide("ffffffffffffffffff01")]).toEqual([2 ** 53 - 1, 2 ** 64]);
+    for (const varint of ["ffffffffffffffffffff01", "80", "ffff"])
+      expect(() => hits(varint), varint).toThrow(RangeError);
+  });
+
   it("skips fields it does not know, and refuses bytes that are cut off or overlap", () => {
     const bytes = Request.encode({ domain: "d", descriptors: [{ entries: [{ key: "k", value: "v" }] }] }).finish();
     const newer = Buffer.concat([bytes, Buffer.from("9a0603616263f8ff0305", "hex")]);

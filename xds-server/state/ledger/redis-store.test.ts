@@ -1,7 +1,7 @@
-import { type AddressInfo, connect, createServer } from "node:net";
+import { type AddressInfo, connect, createServer, Socket } from "node:net";
 import fc from "fast-check";
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { waitFor } from "../../../envoy/harness/index.ts";
 import {
   type Limit,
@@ -135,6 +135,52 @@ describe.each(storeBinaries())("Redis store on $name", ({ binary }) => {
     expect(await direct.hgetall("tokenmesh:{d}:b:1")).toEqual(before);
   });
 
+  it("renews the life of a key when a window begins, and only then", async () => {
+    const key = "tokenmesh:{d}:b:1";
+    const at = (now: number, each = limit) => {
+      const [charge] = request(1).charges;
+      return request(1, { now, charges: [{ ...(charge as Charge), meters: [specOf(each, 0, now, undefined)] }] });
+    };
+    for (const rolling of [false, true]) {
+      await direct.flushall();
+      const each = { ...limit, rolling };
+      await store.charge(at(START, each));
+      expect(await direct.pttl(key)).toBeGreaterThan(2 * 3_600_000);
+      await direct.pexpire(key, 50_000);
+      await store.charge(at(START + 1_000, each));
+      expect(await direct.pttl(key)).toBeLessThanOrEqual(50_000);
+      await store.charge(at(START + 3_600_000, each));
+      expect(await direct.pttl(key)).toBeGreaterThan(2 * 3_600_000);
+    }
+    // A second meter of the budget, with less to live, does not shorten it.
+    await store.charge(at(START + 3_600_000, { ...limit, period: 1_000 }));
+    expect(await direct.pttl(key)).toBeGreaterThan(2 * 3_600_000);
+  });
+
+  it("keeps a day's usage for 35 days, in at most 10,000 rows, and fails no call for it", async () => {
+    const table = "tokenmesh:{d}:u:day";
+    const used = (usage: string, mode: Mode = Mode.reserve, hits = 2) =>
+      store.charge(
+        request(hits, {
+          usageTable: "{d}:u:day",
+          charges: [{ ...(request(hits).charges[0] as Charge), mode, usage }],
+        }),
+      );
+    await used("row");
+    const ttl = await direct.pttl(table);
+    expect(ttl).toBeGreaterThan(35 * 86_400_000 - 10_000);
+    expect(ttl).toBeLessThanOrEqual(35 * 86_400_000);
+    const rows = Array.from({ length: 9_999 }, (_, n) => [`h:${n}`, "1", `r:${n}`, "1"]);
+    await direct.hset(table, ...rows.flat());
+    for (const row of ["late", "later", "late", "row", "0"]) await used(row);
+    await used("settled only", Mode.settle);
+    const usage = new Map((await store.usage("{d}:u:day")).map(({ row, hits, requests }) => [row, [hits, requests]]));
+    expect(usage.size).toBe(10_001);
+    expect(["other", "row", "0", "late"].map((row) => usage.get(row))).toEqual([[8, 3], [4, 2], [3, 2], undefined]);
+    await direct.hset(table, "h:row", "9223372036854775807");
+    expect((await used("row")).admitted).toBe(true);
+  });
+
   it("lists budgets with their labels", async () => {
     await store.charge(request(1));
     await direct
@@ -212,6 +258,26 @@ describe.each(storeBinaries())("Redis store on $name", ({ binary }) => {
     } finally {
       proxy.close();
     }
+  });
+
+  it("sends what is asked in one turn of the event loop with one write", async () => {
+    const [one, many] = [vi.spyOn(Socket.prototype, "_write"), vi.spyOn(Socket.prototype, "_writev" as "_write")];
+    try {
+      const answers = await Promise.all(Array.from({ length: 20 }, () => store.charge(request(1))));
+      expect(answers.map(({ states }) => states[0]?.[0]?.used)).toEqual(answers.map((_, index) => index + 1));
+      expect([one.mock.calls.length, many.mock.calls.length]).toEqual([0, 1]);
+    } finally {
+      one.mockRestore();
+      many.mockRestore();
+    }
+  });
+
+  it("takes texts that are no ASCII", async () => {
+    const label = JSON.stringify([["team", "käse 𝄞\r\n"]]);
+    const charges = [{ ...(request(1).charges[0] as Charge), label, usage: "größe", key: "{d}:b:ü", name: "{d}:s:é" }];
+    for (let n = 0; n < 2; n++) await store.charge(request(1, { charges, usageTable: "{d}:u:day" }));
+    expect(await store.list("{d}:b:", 10)).toEqual([{ key: "{d}:b:ü", label }]);
+    expect(await store.usage("{d}:u:day")).toEqual([{ row: "größe", hits: 1, requests: 1 }]);
   });
 
   it("charges nothing twice when Redis is killed and restarted under load, and comes back", async () => {

@@ -58,10 +58,10 @@ const script = (name: string): string =>
   readFileSync(new URL("./meter.lua", import.meta.url), "utf8") +
   readFileSync(new URL(`./${name}.lua`, import.meta.url), "utf8");
 
-const CHARGE = new RedisScript(script("charge"));
-const CHANGE = new RedisScript(script("change"));
-
 export class RedisStore implements LedgerStore {
+  // Read when there is a store: every command of the CLI imports this file.
+  readonly #chargeScript = new RedisScript(script("charge"));
+  readonly #changeScript = new RedisScript(script("change"));
   readonly #client: Redis | Cluster;
   readonly #prefix: string;
   readonly #timeoutMs: number;
@@ -103,7 +103,7 @@ export class RedisStore implements LedgerStore {
       args.push(budgets.indexOf(key) + 1, label, mode, hits, reserved, usage, named, meters.length);
       for (const spec of meters) pushSpec(args, spec);
     }
-    const reply = await this.#call(() => CHARGE.run(this.#client, this.#named(keys), args));
+    const reply = await this.#call(() => this.#chargeScript.run(this.#client, this.#named(keys), args));
     return parseAnswer(reply, charges);
   }
 
@@ -118,7 +118,7 @@ export class RedisStore implements LedgerStore {
   async #change({ key, label, now, meters }: BudgetQuery, action: string, value: number) {
     const args: (string | number)[] = [now, action, value, label, meters.length];
     for (const spec of meters) pushSpec(args, spec);
-    const reply = await this.#call(() => CHANGE.run(this.#client, this.#named([key]), args));
+    const reply = await this.#call(() => this.#changeScript.run(this.#client, this.#named([key]), args));
     const states = (from: number) => meters.map((_, index) => stateAt(reply, 3 * (from + index)));
     return { before: states(0), after: states(meters.length) };
   }

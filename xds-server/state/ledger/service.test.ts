@@ -168,6 +168,8 @@ describe("token ledger as a service", () => {
       await shouldRateLimit(running.grpcAddress, overridden({ rule: "team", "x-team": team }, 8, 10));
     }
     await expect(limit(running, Buffer.from("12ff", "hex"))).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+    // Looking counts nothing.
+    await http(running, "/metrics");
     const { body } = await http(running, "/metrics");
     for (const line of [
       'tokenmesh_ledger_requests_total{domain="llm",code="ok"} 2',

@@ -3,14 +3,17 @@
  * a third of the ledger's work. Bounded, and dropped with the configuration it was found in.
  */
 import { budgetKey, type Match, type Patterns, shownEntries } from "./budgets.ts";
+import type { DescriptorConfig } from "./config.ts";
 import type { Entry } from "./protocol.ts";
 
 const MAX_TARGETS = 10_000;
-/** Longer entries are not kept. UTF-16 units, so that all targets take 40 MB at most. */
+/** Entries that are longer altogether, in UTF-16 units, are not kept: all targets take some 30 MB at most. */
 const MAX_KEPT_TEXT = 1_024;
 
+/** Without the entries: those of a call would keep the whole call in memory. */
 export interface Target {
-  readonly match: Match;
+  readonly domain: string;
+  readonly descriptor: DescriptorConfig;
   /** Key of the budget in the store. */
   readonly key: string;
   /** Its entries as people may see them, JSON. */
@@ -53,9 +56,10 @@ function textOf(domain: string, entries: readonly Entry[]): string {
 }
 
 function targetOf(match: Match): Target {
-  const { name, usage } = match.descriptor;
+  const { domain, descriptor } = match;
   const label = JSON.stringify(shownEntries(match));
-  return { match, key: budgetKey(match), label, usage: usage ? `[${JSON.stringify(name)},${label},` : "" };
+  const usage = descriptor.usage ? `[${JSON.stringify(descriptor.name)},${label},` : "";
+  return { domain, descriptor, key: budgetKey(match), label, usage };
 }
 
 /** A row of the usage table: JSON `[name, entries, model]`. */

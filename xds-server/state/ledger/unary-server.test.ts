@@ -23,11 +23,13 @@ describe("unary server", () => {
   const failures: unknown[] = [];
   let release: () => void = () => {};
   let started = 0;
+  let echoed = 0;
   afterEach(async () => {
     release();
     for (const stop of toStop.splice(0).reverse()) await stop();
     failures.length = 0;
     started = 0;
+    echoed = 0;
   });
 
   async function start(options: Partial<UnaryServerOptions> = {}): Promise<UnaryServer & { address: string }> {
@@ -38,7 +40,13 @@ describe("unary server", () => {
       host: "127.0.0.1",
       port: 0,
       methods: new Map<string, UnaryMethod>([
-        [PATH_OF.echo, (message) => message],
+        [
+          PATH_OF.echo,
+          (message) => {
+            echoed++;
+            return message;
+          },
+        ],
         [
           PATH_OF.slow,
           async (message) => {
@@ -205,6 +213,7 @@ describe("unary server", () => {
     expect(answer.headers).toMatchObject({ ":status": 200, "content-type": "application/grpc", "grpc-status": code });
     expect([answer.trailers, answer.body]).toEqual([undefined, ""]);
     expect(statusOf(await request(on, [framed("after")]))).toBe("0");
+    expect(echoed).toBe(1);
   });
 
   it("refuses requests that are no gRPC in HTTP's own words", async () => {
@@ -231,6 +240,13 @@ describe("unary server", () => {
     expect((await request(on, [framed("x".repeat(15_000))])).headers["grpc-status"]).toBe("8");
     for (const stream of open) stream.close(constants.NGHTTP2_CANCEL);
     await waitFor(async () => statusOf(await request(on, [framed("x".repeat(15_000))])) === "0", { what: "room" });
+  });
+
+  it("does not make a call that it has refused", async () => {
+    const on = session(await start({ maxPendingBytes: 100 }));
+    expect((await request(on, [framed("whole"), Buffer.alloc(200)])).headers["grpc-status"]).toBe("8");
+    expect(statusOf(await request(on, [framed("x")]))).toBe("0");
+    expect(echoed).toBe(1);
   });
 
   it("has no more calls under way on a connection than it may", async () => {

@@ -153,6 +153,7 @@ function receive(stream: ServerHttp2Stream, method: UnaryMethod, connection: Con
     connection.pendingBytes -= received;
   });
   stream.on("end", () => {
+    // Node says no more of a stream that is closed; a call that was refused must not be made if that ever changes.
     if (isOver(stream)) return;
     const [first = Buffer.alloc(0)] = parts;
     const bytes = parts.length > 1 ? Buffer.concat(parts) : first;
