@@ -36,6 +36,11 @@ export class HeaderPairs {
     return status;
   }
 
+  /** Pairs of the map that was loaded. */
+  get size(): u32 {
+    return this.count;
+  }
+
   rewind(): void {
     this.index = 0;
     this.offset = 4 + this.count * 8;

@@ -15,6 +15,7 @@ export {
 export { Bytes } from "./bytes";
 export { HttpContext, RootContext, StreamContext, TcpContext } from "./context";
 export { registerRoot } from "./dispatcher";
+export { HeaderBatch } from "./header-batch";
 export { HeaderPairs } from "./header-pairs";
 export { buffer } from "./hostcalls/buffer";
 export { environment } from "./hostcalls/environment";

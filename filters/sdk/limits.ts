@@ -9,6 +9,9 @@ export const SCRATCH_OVERFLOW: usize = 16 * 1024 * 1024;
 /** Envoy refuses maps with more pairs when a module writes one. */
 export const HEADER_MAP_PAIRS: u32 = 1024;
 
+/** The same for maps of more bytes, serialised. */
+export const HEADER_MAP_BYTES: i32 = 1024 * 1024;
+
 /** A reused writer never keeps more than this between callbacks. */
 export const WRITER_RETAINED: u32 = 64 * 1024;
 

@@ -43,6 +43,14 @@ export class ByteWriter {
     return this;
   }
 
+  /** Four bytes, little-endian. */
+  u32(value: u32): ByteWriter {
+    this.reserve(4);
+    store<u32>(this.ptr + this.len, value);
+    this.len += 4;
+    return this;
+  }
+
   bytes(source: Bytes): ByteWriter {
     return this.raw(source.ptr, source.len);
   }
@@ -137,23 +145,23 @@ export class PairsWriter {
   add(name: Bytes, value: Bytes): PairsWriter {
     if (this.count == HEADER_MAP_PAIRS) return this;
     this.count++;
-    appendU32(this.sizes, name.len);
-    appendU32(this.sizes, value.len);
+    this.sizes.u32(name.len).u32(value.len);
     this.body.bytes(name).byte(0).bytes(value).byte(0);
     return this;
+  }
+
+  /** Bytes of the serialised pairs, as far as they have been added. */
+  get byteSize(): i32 {
+    return 4 + this.sizes.len + this.body.len;
   }
 
   /** The serialised pairs; empty for no pairs. Valid until the next call. */
   view(): Bytes {
     this.out.reset();
     if (this.count != 0) {
-      appendU32(this.out, this.count);
-      this.out.bytes(this.sizes.view()).bytes(this.body.view());
+      this.out.u32(this.count).bytes(this.sizes.view()).bytes(this.body.view());
     }
     return this.out.view();
   }
 }
 
-function appendU32(writer: ByteWriter, value: u32): void {
-  writer.byte(<u8>value).byte(<u8>(value >> 8)).byte(<u8>(value >> 16)).byte(<u8>(value >> 24));
-}

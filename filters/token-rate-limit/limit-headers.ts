@@ -3,7 +3,7 @@
  * and with a refusal `retry-after` and `retry-after-ms`.
  */
 import { LimitUnit, WEIGHT_SCALE } from "../lib/token-charge";
-import { Bytes, ByteWriter, headers, MapType, PairsWriter } from "../sdk";
+import { Bytes, ByteWriter, HeaderBatch, headers, MapType, PairsWriter, Status } from "../sdk";
 import { RateLimitState } from "./rate-limit-state";
 import { RateLimitRule } from "./rule";
 
@@ -15,15 +15,16 @@ const text = new ByteWriter();
 /** The three headers of one kind of limit. */
 @final
 class Headline {
-  private readonly limitHeader: Bytes;
-  private readonly remainingHeader: Bytes;
-  private readonly resetHeader: Bytes;
+  readonly limitHeader: Bytes;
+  readonly remainingHeader: Bytes;
+  readonly resetHeader: Bytes;
   private limit: i64 = 0;
   private remaining: i64 = 0;
   private resetIn: i64 = 0;
   /** Units that are one token. */
   private scale: i64 = 1;
-  private seen: bool = false;
+  /** There is a limit of this kind. */
+  seen: bool = false;
 
   constructor(kind: string) {
     this.limitHeader = Bytes.literal("x-ratelimit-limit-" + kind);
@@ -45,7 +46,6 @@ class Headline {
     this.scale = scale;
   }
 
-  /** Three hostcalls. */
   writeToAnswer(): void {
     if (!this.seen) return;
     headers.replace(MapType.HttpResponseHeaders, this.limitHeader, text.reset().decimal(this.limit / this.scale).view());
@@ -64,6 +64,14 @@ class Headline {
 const tokens = new Headline("tokens");
 const requests = new Headline("requests");
 const pairs = new PairsWriter();
+const batch = new HeaderBatch([
+  tokens.limitHeader,
+  tokens.remainingHeader,
+  tokens.resetHeader,
+  requests.limitHeader,
+  requests.remainingHeader,
+  requests.resetHeader,
+]);
 
 /** Collects, over the rules of a request, which limits have the least left. */
 export namespace limitHeaders {
@@ -86,7 +94,9 @@ export namespace limitHeaders {
     }
   }
 
+  /** Three hostcalls for one kind, two for both. They take the place of the upstream's own. */
   export function writeToAnswer(): void {
+    if (tokens.seen && requests.seen && writeBoth()) return;
     tokens.writeToAnswer();
     requests.writeToAnswer();
   }
@@ -100,6 +110,14 @@ export namespace limitHeaders {
     pairs.add(RETRY_AFTER_MS, text.reset().decimal(wait).view());
     return pairs;
   }
+}
+
+/** False when nothing was written. */
+function writeBoth(): bool {
+  if (!batch.begin(MapType.HttpResponseHeaders)) return false;
+  tokens.writeTo(batch.pairs);
+  requests.writeTo(batch.pairs);
+  return batch.end() == Status.Ok;
 }
 
 /** Milliseconds as OpenAI writes durations: `20ms`, `1.5s`, `6m0s`, `1h0m2s`. */

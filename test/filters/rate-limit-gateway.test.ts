@@ -38,6 +38,34 @@ describe("a gateway with limits", () => {
     expect(together.length - ofRouter.length).toBe(9);
   });
 
+  it.each([
+    [["tokens"], false, 9],
+    [["tokens"], true, 8],
+    [["requests"], false, 7],
+    [["tokens", "requests"], false, 8],
+    [["tokens", "requests"], true, 7],
+    [["tokens", "requests", "money", "weightedTokens"], false, 8],
+  ] as const)("with limits of %j, and metrics %s, adds %i hostcalls to a request", async (units, enabled, added) => {
+    const rule = {
+      name: "team",
+      key: [{ header: "x-team" }],
+      limits: units.map((unit) => ({ unit, amount: 1_000, per: "minute" })),
+      ...(units.some((unit) => unit === "money") ? { prices: [{ model: "*", input: 1, output: 1 }] } : {}),
+    };
+    const metrics = { enabled };
+    const both = await LimitHost.start({ metrics, router, rateLimit: { rules: [rule] } }, gatewayWasm);
+    const gateway = await LimitHost.start({ metrics, router }, gatewayWasm);
+    const made = (host: LimitHost) => {
+      const stream = host.answer(host.ask(call, team), usage);
+      expect(outcome(stream)).toBe("ok");
+      return stream;
+    };
+    const stream = made(both);
+    const kinds = new Set(units.flatMap((unit) => (unit === "requests" ? [unit] : unit === "money" ? [] : ["tokens"])));
+    expect(Object.keys(told(stream)).length).toBe(3 * kinds.size);
+    expect(calls(stream).length - calls(made(gateway)).length).toBe(added);
+  });
+
   it("reads a long body once for both", async () => {
     const gateway = await LimitHost.start({ ...quiet, router, rateLimit: limits(100_000) }, gatewayWasm);
     const body = JSON.stringify({ ...call, messages: [{ role: "user", content: "x".repeat(50_000) }] });
