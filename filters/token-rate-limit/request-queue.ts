@@ -14,6 +14,11 @@ export class RequestQueue {
     return this.exchanges.length;
   }
 
+  /** In the order in which they came; the caller keeps `0 <= index < length`. */
+  at(index: i32): Exchange {
+    return unchecked(this.exchanges[index]);
+  }
+
   /** False when too many wait already. */
   add(exchange: Exchange): bool {
     if (this.exchanges.length >= MOST) return false;
@@ -29,7 +34,16 @@ export class RequestQueue {
     if (at < this.next) this.next--;
   }
 
-  /** The next one; rounds begin with the first. Null when there is none. */
+  /**
+   * How many turns there are now, at most `most`. When all have one, the first request has the first, whoever had the last one before: room that is free goes to the one that waits longest. A longer
+   * queue goes on where it was.
+   */
+  begin(most: i32): i32 {
+    if (this.exchanges.length <= most) this.next = 0;
+    return min(this.exchanges.length, most);
+  }
+
+  /** The next one; after the last comes the first. Null when there is none. */
   turn(): Exchange | null {
     if (this.exchanges.length == 0) return null;
     if (this.next >= this.exchanges.length) this.next = 0;

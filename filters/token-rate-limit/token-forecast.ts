@@ -111,3 +111,14 @@ function countsOnly(exchange: Exchange): bool {
   path.set(exchange.path.view().ptr, exchange.pathEnd);
   return path.endsWith(COUNT_TOKENS);
 }
+
+/** What a VM has learned outlives configurations: one forecast for each beginning that they name. */
+const forecasts: TokenForecast[] = [];
+
+export function forecastOf(tokensPerByte: f64): TokenForecast {
+  for (let i = 0; i < forecasts.length; i++) if (forecasts[i].tokensPerByte == tokensPerByte) return forecasts[i];
+  const forecast = new TokenForecast(tokensPerByte);
+  // Nobody tries more beginnings than this.
+  if (forecasts.length < 8) forecasts.push(forecast);
+  return forecast;
+}

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Stream } from "../host/index.ts";
 import { LimitHost, outcome, told } from "./rate-limit-driver.ts";
 import { CountingService, LedgerService, ServiceDriver } from "./rate-limit-service.ts";
+import { takenElsewhere } from "./rate-limit-service-host.ts";
 
 /** What becomes of requests that wait for room, and of streams that use more than they reserved. */
 
@@ -145,6 +146,30 @@ describe("stop", () => {
   );
 });
 
+describe("stop, with leases", () => {
+  it("asks for no other lease while a stream grows, when the service has less left than one", async () => {
+    const gateway = await LimitHost.start({
+      service: { cluster: "ledger" },
+      rules: [rule([limit(1_000)], { mode: "leased", leasePercent: 40, overrun: "stop" })],
+    });
+    const kept = new LedgerService();
+    await takenElsewhere(kept, 250);
+    const driver = new ServiceDriver(gateway.host, kept);
+    const stream = gateway.ask(streamed(290), team);
+    await driver.settle();
+    begin(stream);
+    // 400 for a lease, which leaves 350, and 300 for the request.
+    expect(driver.requests).toHaveLength(2);
+    for (let i = 0; i < 600; i++) stream.responseBody(token(i));
+    expect(received(stream)).toBe(600);
+    expect(driver.requests).toHaveLength(2);
+    gateway.host.advance(5_000);
+    for (let i = 600; i < 660; i++) stream.responseBody(token(i));
+    await driver.settle();
+    expect(driver.requests).toHaveLength(3);
+  });
+});
+
 describe("pace", () => {
   const paced = (amount = 10) => [rule([limit(amount, "completionTokens", "second")], { overrun: "pace" })];
 
@@ -196,6 +221,44 @@ describe("pace", () => {
     expect(Math.min(...streams.map(received))).toBeGreaterThan(0);
   });
 
+  it("gives none of the streams that have fallen behind all of what is free again, whoever comes first", async () => {
+    const gateway = await LimitHost.start({ rules: paced() });
+    const streams = [1, 2, 3].map(() => begin(gateway.ask(streamed(500), team)));
+    // All pieces of a second come at its begin, those of the first stream before the others'.
+    for (let second = 0; second < 20; second++) {
+      for (let i = 0; i < 3; i++) for (const stream of streams) stream.responseBody(token(3 * second + i));
+      gateway.host.advance(1_000);
+    }
+    const shares = streams.map(received);
+    const total = shares.reduce((sum, share) => sum + share);
+    // Nine come and ten are free: nobody waits for long.
+    expect(total).toBeGreaterThan(170);
+    for (let second = 20; second < 40; second++) {
+      for (let i = 0; i < 6; i++) for (const stream of streams) stream.responseBody(token(6 * second + i));
+      gateway.host.advance(1_000);
+    }
+    const later = streams.map((stream, index) => received(stream) - (shares[index] ?? 0));
+    // Eighteen come: 4, 4 and 2.
+    expect(later.reduce((sum, share) => sum + share)).toBeGreaterThan(190);
+    expect(Math.min(...later)).toBeGreaterThanOrEqual(Math.max(...later) / 2 - 4);
+  });
+
+  it("lets all streams of a key end that are held, no sooner than there is room for all of them", async () => {
+    const gateway = await LimitHost.start({ rules: paced() });
+    const streams = [1, 2, 3].map(() => begin(gateway.ask(streamed(500), team)));
+    for (let i = 0; i < 30; i++) for (const stream of streams) stream.responseBody(token(i));
+    for (const stream of streams) end(stream, 30);
+    const ended = () => streams.filter((stream) => stream.downstream.ended).length;
+    for (let second = 1; second <= 10; second++) {
+      const room = 10 * second;
+      expect(ended()).toBeLessThanOrEqual(Math.floor(room / 30));
+      gateway.host.advance(1_000);
+    }
+    expect(streams.map(received)).toEqual([30, 30, 30]);
+    expect(ended()).toBe(3);
+    for (const stream of streams) expect(text(stream)).toMatch(/data: \[DONE\]\n\n$/);
+  });
+
   it("forgets a client that goes away while its answer is held", async () => {
     const gateway = await LimitHost.start({ rules: paced() });
     const stream = begin(gateway.ask(streamed(500), team));
@@ -204,6 +267,34 @@ describe("pace", () => {
     gateway.host.advance(5_000);
     expect(gateway.trapped).toBe(false);
     expect(outcome(gateway.ask(streamed(500), team))).toBe("ok");
+  });
+});
+
+describe("a held answer", () => {
+  it("is not taken for that of a client that went away", async () => {
+    const gateway = await LimitHost.start({
+      service: { cluster: "ledger" },
+      rules: [
+        { ...rule([limit(10, "completionTokens", "second")], { overrun: "pace" }), match: { models: ["m"] } },
+        { ...rule([limit(300)], { name: "strict", mode: "strict", overrun: "stop" }), match: { models: ["other"] } },
+      ],
+    });
+    const driver = new ServiceDriver(gateway.host, new LedgerService());
+    const gone = begin(gateway.ask(streamed(500), team));
+    for (let i = 0; i < 40; i++) gone.responseBody(token(i));
+    end(gone, 40);
+    gone.end();
+    // It has the place in memory that is free now, and waits for the service.
+    const stream = gateway.ask({ ...streamed(20), model: "other" }, team);
+    await driver.settle();
+    begin(stream);
+    let sent = 0;
+    while (driver.waiting === 0 && sent < 40) stream.responseBody(token(sent++));
+    expect([received(stream), driver.waiting]).toEqual([sent - 1, 1]);
+    gateway.host.advance(40);
+    expect([received(stream), driver.waiting]).toEqual([sent - 1, 1]);
+    await driver.settle();
+    expect(received(stream)).toBe(sent);
   });
 });
 
@@ -253,5 +344,63 @@ describe("queue", () => {
     gateway.host.advance(100);
     expect(outcome(gateway.ask(call(80), team))).toBe("ok");
     expect(gateway.trapped).toBe(false);
+  });
+
+  it("does not take another request for the one that went away", async () => {
+    const gateway = await LimitHost.start({
+      service: { cluster: "ledger" },
+      rules: [
+        { ...rule([limit(100)], { queueMs: 60_000 }), match: { models: ["m"] } },
+        { ...rule([limit(100)], { name: "strict", mode: "strict" }), match: { models: ["other"] } },
+      ],
+    });
+    const driver = new ServiceDriver(gateway.host, new LedgerService());
+    gateway.ask(call(90), team);
+    const gone = gateway.ask(call(50), team);
+    expect(outcome(gone)).toBe("held");
+    gone.end();
+    // It has the place in memory that is free now.
+    const next = gateway.ask({ ...call(50), model: "other" }, team);
+    gateway.host.advance(40);
+    expect(driver.waiting).toBe(1);
+    expect(outcome(next)).toBe("held");
+    await driver.settle();
+    expect(outcome(next)).toBe("ok");
+  });
+
+  it("lets the one go on first that waits longest, whenever the others came", async () => {
+    const gateway = await LimitHost.start({ rules: queued(60_000) });
+    const first = gateway.ask(call(90), team);
+    const waiting = [1, 2, 3].map((ticks) => {
+      const stream = gateway.ask(call(80), team);
+      gateway.host.advance(20 * ticks);
+      return stream;
+    });
+    gateway.answer(first, { input: 1, output: 1 });
+    gateway.host.advance(50);
+    expect(waiting.map(outcome)).toEqual(["ok", "held", "held"]);
+  });
+
+  it("asks the others in their order when one of them goes away", async () => {
+    const gateway = await LimitHost.start({ rules: queued(60_000) });
+    const first = gateway.ask(call(90), team);
+    const waiting = [1, 2, 3, 4].map(() => gateway.ask(call(80), team));
+    gateway.host.advance(100);
+    waiting[0]?.end();
+    waiting[2]?.end();
+    gateway.answer(first, { input: 1, output: 1 });
+    gateway.host.advance(50);
+    expect(waiting.map(outcome)).toEqual(["held", "ok", "held", "held"]);
+  });
+
+  it("holds 1,024 requests, and refuses more at once", async () => {
+    const gateway = await LimitHost.start({ rules: queued(60_000) });
+    gateway.ask(call(90), team);
+    const waiting = Array.from({ length: 1_025 }, () => gateway.ask(call(50), team));
+    expect(waiting.slice(0, 1_024).every((stream) => outcome(stream) === "held")).toBe(true);
+    expect(waiting.slice(1_024).map(outcome)).toEqual(["429 rate_limit_exceeded"]);
+    // Those that have gone make room.
+    waiting[500]?.end();
+    expect(outcome(gateway.ask(call(50), team))).toBe("held");
   });
 });

@@ -1,47 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { LimitHost, midnight, outcome, told } from "./rate-limit-driver.ts";
-import { CountingService, LedgerService, type Service, ServiceDriver } from "./rate-limit-service.ts";
+import { midnight, outcome, told } from "./rate-limit-driver.ts";
+import { CountingService, LedgerService, type Service } from "./rate-limit-service.ts";
+import { budget, call, limit, rule, service, started, team } from "./rate-limit-service-host.ts";
 
 /** Budgets that a Rate Limit Service keeps: what the filter asks of it, and what becomes of requests and budgets at every answer that can come, or not. */
 
-const limit = (amount: number, unit = "tokens", per = "minute", more: object = {}) => ({ unit, amount, per, ...more });
-const rule = (limits: object[], more: object = {}) => ({
-  ...{ name: "team", key: [{ header: "x-team" }], mode: "strict", limits },
-  ...more,
-});
-const service = (more: object = {}) => ({ cluster: "ledger", ...more });
-const team = (name: string): [string, string][] => [["x-team", name]];
-/** Estimated at 10 tokens of prompt and `max` of answer. */
-const call = (max: number) => ({ model: "m", messages: [{ role: "user", content: "x".repeat(40) }], max_tokens: max });
-const budget = { rule: "team", limit: "tokens/minute", "x-team": "a" };
-
-async function started<S extends Service>(kept: S, rules: object[], serviceSpec = service(), workers = 1) {
-  const gateway = await LimitHost.start({ service: serviceSpec, rules }, { workers });
-  const driver = new ServiceDriver(gateway.host, kept);
-  const now = () => Number(gateway.host.clock.realtimeNs / 1_000_000n);
-  /** A request, and what the service says to it. */
-  const ask = async (max: number, name = "a", worker = 0) => {
-    const stream = gateway.ask(call(max), team(name), worker);
-    await driver.settle();
-    return stream;
-  };
-  const answer = async (stream: Awaited<ReturnType<typeof ask>>, input: number, output: number) => {
-    gateway.answer(stream, { input, output });
-    await driver.settle();
-    return stream;
-  };
-  /** Ticks have passed, so the service knows all that is over. */
-  const told = async () => {
-    gateway.host.advance(500);
-    await driver.settle();
-  };
-  return { gateway, driver, kept, now, ask, answer, told };
-}
-
 const strict = (rules = [rule([limit(1_000)])], spec = service()) => started(new LedgerService(), rules, spec);
-const leased = (more: object = {}, workers = 1) =>
-  started(new LedgerService(), [rule([limit(1_000)], { mode: "leased", ...more })], service(), workers);
-
 describe("strict", () => {
   it("holds a request until the service has reserved for it, and settles there for what it used", async () => {
     const { gateway, driver, kept, now, answer, told: settled } = await strict();
@@ -324,93 +288,4 @@ describe("a service that cannot be asked", () => {
     expect(driver.requests).toHaveLength(2);
     expect(gateway.counters("settles_lost")).toEqual({ "": 1 });
   });
-});
-
-describe("leased", () => {
-  it("asks for what a request needs, then for a lease in advance, and then for nothing", async () => {
-    const { gateway, driver, kept, now, ask, answer } = await leased();
-    const first = await ask(20);
-    expect(outcome(first)).toBe("ok");
-    expect(await kept.used(budget, now())).toBe(80);
-    expect(driver.requests).toHaveLength(2);
-    await answer(first, 10, 10);
-    const second = gateway.ask(call(10), team("a"));
-    expect(outcome(second)).toBe("ok");
-    await answer(second, 10, 0);
-    expect(driver.requests).toHaveLength(2);
-    expect(await kept.used(budget, now())).toBe(80);
-  });
-
-  it("tells what is left of the whole budget, here and at the service", async () => {
-    const { ask, answer } = await leased({}, 2);
-    expect(told(await answer(await ask(20), 10, 20))).toMatchObject({
-      "limit-tokens": "1000",
-      "remaining-tokens": "970",
-    });
-    // What the lease took is not lost to those who look.
-    expect(told(await answer(await ask(20, "a", 1), 10, 10))).toMatchObject({ "remaining-tokens": "940" });
-    expect(told(await answer(await ask(10), 10, 10))).toMatchObject({ "remaining-tokens": "930" });
-  });
-
-  it("never uses more than was granted, and what was granted is never more than the limit", async () => {
-    const { gateway, driver, kept, now, ask, answer } = await leased({ leasePercent: 20 }, 2);
-    let used = 0;
-    for (let i = 0; i < 60; i++) {
-      const stream = await ask(20, "a", i % 2);
-      if (outcome(stream) === "ok") {
-        await answer(stream, 10, 20);
-        used += 30;
-      }
-      expect(used).toBeLessThanOrEqual(await kept.used(budget, now()));
-    }
-    expect(used).toBeGreaterThan(1_000 - 200 - 30);
-    expect(await kept.used(budget, now())).toBeLessThanOrEqual(1_000);
-    expect(driver.requests.length).toBeLessThan(45);
-    gateway.host.advance(60_000);
-    expect(outcome(await ask(20))).toBe("ok");
-  });
-
-  it("refuses when the service has no more, and says until when", async () => {
-    const { gateway, kept, ask } = await leased();
-    await kept.answer(
-      {
-        domain: "tokenmesh",
-        hits: 0,
-        descriptors: [
-          {
-            entries: Object.entries(budget).map(([key, value]) => ({ key, value })),
-            limit: { requestsPerUnit: 1_000, unit: 2, unitMultiplier: 1 },
-            ...{ hits: 1_000, negative: false },
-          },
-        ],
-      },
-      midnight,
-    );
-    gateway.host.advance(15_000);
-    const refused = await ask(20);
-    expect(outcome(refused)).toBe("429 rate_limit_exceeded");
-    expect(told(refused)["retry-after"]).toBe("45");
-    expect(told(refused)["remaining-tokens"]).toBe("0");
-  });
-
-  it("keeps what was granted to a client that went away", async () => {
-    const { gateway, driver, ask } = await leased();
-    const gone = gateway.ask(call(40), team("a"));
-    gone.end();
-    await driver.settle();
-    const asked = driver.requests.length;
-    expect(outcome(await ask(20))).toBe("ok");
-    expect(driver.requests.length).toBeLessThanOrEqual(asked + 1);
-    expect(gateway.trapped).toBe(false);
-  });
-
-  it.each(["fail", "lose"] as const)(
-    "falls back to the budget of this Envoy when leases do not come: %s",
-    async (mood) => {
-      const { driver, ask } = await leased();
-      driver.mood = mood;
-      expect(outcome(await ask(600))).toBe("ok");
-      expect(outcome(await ask(600))).toBe("429 rate_limit_exceeded");
-    },
-  );
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Stream } from "../host/index.ts";
+import { Status, type Stream } from "../host/index.ts";
 import { LimitHost, midnight, outcome, told } from "./rate-limit-driver.ts";
 import { chat } from "./router-driver.ts";
 
@@ -547,6 +547,36 @@ describe("the filter", () => {
       ...["get_current_time_nanoseconds", "get_shared_data", "send_local_response"],
     ]);
   });
+
+  it("gives the answer its headers with two hostcalls where there are limits of both kinds", async () => {
+    const gateway = await LimitHost.start({
+      ...one(limit(100), limit(7, "requests")),
+      metrics: { enabled: false },
+    });
+    const whole = gateway.answer(gateway.ask(call(80), team("a")), { input: 10, output: 90 });
+    const calls = whole.trace.map(({ name }) => name.replace("proxy_", ""));
+    expect(calls.filter((name) => name.includes("header_map"))).toEqual([
+      ...["get_header_map_pairs", "get_header_map_pairs", "set_header_map_pairs"],
+    ]);
+    expect(told(whole)).toMatchObject({
+      ...{ "limit-tokens": "100", "remaining-tokens": "10", "limit-requests": "7", "remaining-requests": "6" },
+    });
+  });
+
+  it.each(["proxy_get_header_map_pairs", "proxy_set_header_map_pairs"])(
+    "gives them one by one where %s is not allowed",
+    async (name) => {
+      const gateway = await LimitHost.start(one(limit(100), limit(7, "requests")));
+      const stream = gateway.ask(call(80), team("a"));
+      gateway.host.faults.inject({ call: name, status: Status.InternalFailure, times: Number.POSITIVE_INFINITY });
+      gateway.answer(stream, { input: 10, output: 90 });
+      expect(told(stream)).toEqual({
+        ...{ "limit-tokens": "100", "remaining-tokens": "10", "reset-tokens": "1m0s" },
+        ...{ "limit-requests": "7", "remaining-requests": "6", "reset-requests": "1m0s" },
+      });
+      expect(stream.downstream.headers?.get(":status")).toBe("200");
+    },
+  );
 
   it("tells what it did in counters that exist from the start", async () => {
     const gateway = await LimitHost.start({
