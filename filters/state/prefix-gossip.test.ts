@@ -1,0 +1,549 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { memoryGrowth } from "../../test/host/flat-memory.ts";
+import { Status } from "../../test/host/index.ts";
+import { type BoardWorker, begin, get, type Learned, set, startBoards } from "../../test/state/worker-driver.ts";
+
+/** Gossip of prefixes: what was not overwritten arrives once and in order, in bounded memory. */
+
+const segments = 32;
+/** Hashes of a segment with one run. */
+const perSegment = (4096 - 24 - 24) / 8;
+const keyOf = (slot: string, segment: string) => `tm.ep.1.0000000000000007.g${slot}${segment}`;
+
+async function started(count: number, options = {}) {
+  const boards = await startBoards(count, options);
+  const workers = boards.workers as [BoardWorker, BoardWorker, BoardWorker];
+  for (const worker of workers) {
+    worker.traffic(begin);
+    worker.tick(begin);
+    worker.hostcalls();
+  }
+  return { ...boards, workers };
+}
+
+/** Hashes that nobody else has. */
+let salt = 0n;
+function fresh(count: number): bigint[] {
+  const from = salt;
+  salt += BigInt(count);
+  return Array.from({ length: count }, (_, n) => (0xabcdn << 48n) | (from + BigInt(n)));
+}
+
+const hashesOf = (learned: readonly Learned[]) => learned.flatMap(({ hashes }) => hashes);
+
+describe("what a worker notes", () => {
+  it("is learned by each other, once, in order, for its pool and endpoint", async () => {
+    const { workers } = await started(3);
+    const [a, b, c] = workers;
+    const [one, two, three] = [fresh(3), fresh(600), fresh(1)] as const;
+    a.note(0, 11n, one);
+    a.note(1, 11n, two);
+    a.note(1, 12n, three);
+    expect(a.gossipEmpty()).toBe(false);
+    a.moment(begin);
+    expect(a.gossipEmpty()).toBe(true);
+    expect(a.report()).toMatchObject({ sent: 604, droppedHashes: 0 });
+    for (const reader of [b, c]) {
+      const { learned } = reader.moment(begin + 1);
+      expect(learned.map(({ pool, endpoint, hashes }) => [pool, endpoint, hashes.length])).toEqual([
+        [0, 11n, 3],
+        [1, 11n, (4096 - 24 - 24 - 3 * 8 - 24) / 8],
+        [1, 11n, 600 - (4096 - 24 - 24 - 3 * 8 - 24) / 8],
+        [1, 12n, 1],
+      ]);
+      expect(hashesOf(learned)).toEqual([...one, ...two, ...three]);
+      expect(reader.moment(begin + 2).learned).toEqual([]);
+      expect(reader.report()).toMatchObject({ learned: 604, lostSegments: 0 });
+    }
+    expect(a.moment(begin + 3).learned).toEqual([]);
+  });
+
+  it("makes one run of what belongs together", async () => {
+    const { workers } = await started(2);
+    const [a, b] = workers;
+    const hashes = fresh(4);
+    a.note(0, 1n, hashes.slice(0, 1));
+    a.note(0, 1n, hashes.slice(1, 2));
+    a.note(0, 2n, hashes.slice(2, 3));
+    a.note(1, 2n, hashes.slice(3, 4));
+    a.moment(begin);
+    expect(b.moment(begin).learned).toEqual([
+      { pool: 0, endpoint: 1n, hashes: hashes.slice(0, 2) },
+      { pool: 0, endpoint: 2n, hashes: hashes.slice(2, 3) },
+      { pool: 1, endpoint: 2n, hashes: hashes.slice(3, 4) },
+    ]);
+  });
+
+  it("fits into segments wherever a run ends", async () => {
+    const { workers } = await started(2);
+    const [a, b] = workers;
+    for (let count = 499; count <= 507; count++) {
+      const hashes = fresh(count + 600);
+      a.note(0, 1n, hashes.slice(0, count));
+      a.note(0, 2n, hashes.slice(count));
+      const now = begin + (count - 499) * 200;
+      a.moment(now);
+      expect(hashesOf(b.moment(now).learned)).toEqual(hashes);
+    }
+  });
+
+  it("of a pool that the reader has not is passed over", async () => {
+    const { host, plugin, workers } = await started(1);
+    const { BoardWorker } = await import("../../test/state/worker-driver.ts");
+    const reader = new BoardWorker(host, 0, plugin, [0xbbbbn]);
+    const [one, two] = [fresh(2), fresh(2)];
+    workers[0].note(0, 1n, one);
+    workers[0].note(1, 1n, two);
+    workers[0].moment(begin);
+    reader.traffic(begin);
+    expect(reader.moment(begin).learned).toEqual([{ pool: 0, endpoint: 1n, hashes: two }]);
+  });
+
+  it("is written at most each 200 ms, full segments at once", async () => {
+    const { workers } = await started(1);
+    const [a] = workers;
+    const flushed = (now: number) => {
+      a.hostcalls();
+      a.flush(now);
+      return a.hostcalls().length;
+    };
+    a.note(0, 1n, fresh(5));
+    expect(a.hostcalls()).toEqual([]);
+    expect(flushed(begin)).toBe(1);
+    expect(flushed(begin + 500)).toBe(0);
+    a.note(0, 1n, fresh(5));
+    expect(flushed(begin + 1000)).toBe(1);
+    a.note(0, 1n, fresh(5));
+    expect(flushed(begin + 1199)).toBe(0);
+    expect(flushed(begin + 1200)).toBe(1);
+    a.note(0, 1n, fresh(2 * perSegment + 5));
+    expect(flushed(begin + 1201)).toBe(2);
+    expect(flushed(begin + 1400)).toBe(0);
+    expect(flushed(begin + 1401)).toBe(1);
+    // A clock that was set back does not stop it.
+    a.note(0, 1n, fresh(5));
+    expect(flushed(begin - 1000)).toBe(1);
+    expect(a.scratchLeft()).toBe(0);
+  });
+
+  it("that is too much before it is written drops what waits longest", async () => {
+    const { workers } = await started(2);
+    const [a, b] = workers;
+    const hashes = fresh((segments + 3) * perSegment + 7);
+    for (let at = 0; at < hashes.length; at += 1000) a.note(0, 1n, hashes.slice(at, at + 1000));
+    a.moment(begin);
+    a.moment(begin + 200);
+    expect(a.report()).toMatchObject({ droppedHashes: 4 * perSegment, sent: (segments - 1) * perSegment + 7 });
+    const learned = hashesOf(b.moment(begin + 200).learned);
+    expect(learned).toEqual(hashes.slice(4 * perSegment));
+    expect(b.report().lostSegments).toBe(0);
+  });
+
+  it("waits for a host that refuses", async () => {
+    const { host, workers } = await started(2);
+    const [a, b] = workers;
+    const hashes = fresh(3 * perSegment);
+    a.note(0, 1n, hashes);
+    const isSegment = (args: readonly (number | bigint)[]) => args[1] === 28;
+    host.faults.inject({ call: set, status: Status.InternalFailure, nth: 2, when: isSegment });
+    a.moment(begin);
+    const learned = hashesOf(b.moment(begin).learned);
+    expect(learned).toHaveLength(perSegment);
+    a.moment(begin + 15);
+    learned.push(...hashesOf(b.moment(begin + 15).learned));
+    a.moment(begin + 300);
+    learned.push(...hashesOf(b.moment(begin + 300).learned));
+    expect(learned).toEqual(hashes);
+  });
+
+  it("is not dropped while the host refuses and there is room", async () => {
+    const { host, workers } = await started(2);
+    const [a, b] = workers;
+    const hashes = fresh((segments - 1) * perSegment + 7);
+    a.note(0, 1n, hashes.slice(0, 9000));
+    a.note(0, 1n, hashes.slice(9000));
+    const repair = host.faults.inject({
+      call: set,
+      status: Status.InternalFailure,
+      times: Number.POSITIVE_INFINITY,
+      when: (args) => args[1] === 28,
+    });
+    for (let after = 0; after <= 1000; after += 250) a.moment(begin + after);
+    repair();
+    a.moment(begin + 1250);
+    expect(a.report()).toMatchObject({ droppedHashes: 0, sent: hashes.length });
+    b.traffic(begin + 1250);
+    expect(hashesOf(b.moment(begin + 1250).learned)).toEqual(hashes);
+  });
+
+  it("waits for a number", async () => {
+    const boards = await startBoards(2);
+    const [a, b] = boards.workers as [BoardWorker, BoardWorker];
+    const hashes = fresh(10);
+    a.note(0, 1n, hashes);
+    a.flush(begin);
+    expect(boards.host.sharedData.keys()).toEqual([]);
+    a.moment(begin);
+    b.traffic(begin);
+    expect(hashesOf(b.moment(begin).learned)).toEqual(hashes);
+  });
+});
+
+describe("a reader", () => {
+  it("that is too slow misses what was overwritten, and counts it", async () => {
+    const { workers } = await started(2);
+    const [a, b] = workers;
+    b.moment(begin);
+    const all: bigint[] = [];
+    const write = (count: number) => {
+      for (let i = 0; i < count; i++) {
+        const hashes = fresh(perSegment);
+        all.push(...hashes);
+        a.note(0, 1n, hashes);
+        a.moment(begin + i * 15);
+      }
+    };
+    write(3);
+    expect(hashesOf(b.moment(begin + 1000).learned)).toEqual(all);
+    const from = all.length;
+    write(segments + 10);
+    expect(hashesOf(b.moment(begin + 1000).learned)).toEqual(all.slice(from + 10 * perSegment));
+    expect(b.report().lostSegments).toBe(10);
+    const exactly = all.length;
+    write(segments);
+    expect(hashesOf(b.moment(begin + 1000).learned)).toEqual(all.slice(exactly));
+    expect(b.report().lostSegments).toBe(10);
+  });
+
+  it("that is overtaken between the board and the segment counts that, too", async () => {
+    const { host, workers } = await started(2);
+    const [a, b] = workers;
+    b.moment(begin);
+    const write = (count: number) => {
+      for (let i = 0; i < count; i++) {
+        a.note(0, 1n, fresh(perSegment));
+        a.moment(begin + i * 15);
+      }
+    };
+    write(4);
+    host.sharedData.interleave = ({ operation, thread, key }) => {
+      if (operation !== "get" || thread !== 2 || !key.includes(".g")) return;
+      host.sharedData.interleave = undefined;
+      write(segments - 2);
+    };
+    const learned = hashesOf(b.moment(begin + 500).learned);
+    expect(learned).toHaveLength(2 * perSegment);
+    expect(b.report().lostSegments).toBe(2);
+    expect(hashesOf(b.moment(begin + 600).learned)).toHaveLength((segments - 2) * perSegment);
+    expect(b.report().lostSegments).toBe(2);
+  });
+
+  it("that comes later reads what is still there, and has lost nothing", async () => {
+    const { workers, again } = await started(2);
+    const [a, b] = workers;
+    const all: bigint[] = [];
+    for (let i = 0; i < segments + 5; i++) {
+      const hashes = fresh(perSegment);
+      all.push(...hashes);
+      a.note(0, 1n, hashes);
+      a.moment(begin + i * 15);
+    }
+    b.leave();
+    const late = again(1);
+    late.traffic(begin + 1000);
+    expect(hashesOf(late.moment(begin + 1000).learned)).toEqual(all.slice(-segments * perSegment));
+    expect(late.report().lostSegments).toBe(0);
+  });
+
+  it("reads as many segments as it is told, in turn", async () => {
+    const { workers } = await started(3);
+    const [a, b, c] = workers;
+    for (const writer of [a, b]) writer.note(0, writer === a ? 1n : 2n, fresh(10 * perSegment));
+    for (const writer of [a, b]) writer.moment(begin);
+    c.tick(begin);
+    c.read(begin);
+    c.hostcalls();
+    const order: bigint[] = [];
+    for (const more of [true, true, false]) {
+      expect(c.hear(9)).toBe(more);
+      order.push(...c.told().learned.map(({ endpoint }) => endpoint));
+      expect(c.scratchLeft()).toBe(0);
+    }
+    expect(order).toHaveLength(20);
+    expect(c.hostcalls()).toHaveLength(20);
+    expect(c.hear(9)).toBe(false);
+    expect(c.hostcalls()).toEqual([]);
+  });
+
+  it("does not starve one for another", async () => {
+    const { workers } = await started(3);
+    const [a, b, c] = workers;
+    c.moment(begin);
+    const seen = new Set<bigint>();
+    for (let i = 0; i < 6; i++) {
+      for (const [endpoint, writer] of [
+        [1n, a],
+        [2n, b],
+      ] as const) {
+        writer.note(0, endpoint, fresh(3 * perSegment));
+        writer.moment(begin + i * 15);
+      }
+      for (const { endpoint } of c.moment(begin + i * 15, 2).learned) seen.add(endpoint);
+    }
+    expect([...seen].sort()).toEqual([1n, 2n]);
+  });
+
+  it("learns from a number that was taken anew", async () => {
+    const { workers, again } = await started(2);
+    const [a, b] = workers;
+    a.note(0, 1n, fresh(5 * perSegment));
+    a.moment(begin);
+    expect(hashesOf(b.moment(begin).learned)).toHaveLength(5 * perSegment);
+    const next = again(0);
+    for (const now of [begin + 2000, begin + 3500]) b.moment(now);
+    const hashes = fresh(perSegment + 4);
+    next.note(0, 1n, hashes);
+    next.traffic(begin + 4000);
+    next.moment(begin + 4000);
+    next.moment(begin + 4300);
+    expect(next.report().index).toBe(0);
+    expect(hashesOf(b.moment(begin + 4300).learned)).toEqual(hashes);
+    // The old one, only stuck, goes on under another number.
+    const more = fresh(3);
+    a.note(0, 1n, more);
+    a.traffic(begin + 4400);
+    a.moment(begin + 4400);
+    expect(a.report()).toMatchObject({ lost: 1, index: 2 });
+    expect(hashesOf(b.moment(begin + 4400).learned)).toEqual(more);
+    expect(b.report().lostSegments).toBe(0);
+  });
+});
+
+describe("three workers", () => {
+  const event = fc.record({
+    worker: fc.nat(2),
+    step: fc.nat(120),
+    notes: fc.array(
+      fc.record({
+        pool: fc.nat(1),
+        endpoint: fc.nat(2),
+        count: fc.oneof(fc.nat(3), fc.nat(30), fc.nat(700)),
+      }),
+      {
+        maxLength: 3,
+      },
+    ),
+    /** Times that it is done, 200 ms apart. */
+    times: fc.oneof(
+      { weight: 8, arbitrary: fc.constant(1) },
+      { weight: 1, arbitrary: fc.integer({ min: 20, max: 60 }) },
+    ),
+    reads: fc.option(fc.oneof(fc.nat(10), fc.constant(1000)), { freq: 3 }),
+    /** Who has a tick before the n-th access. */
+    between: fc.option(fc.record({ worker: fc.nat(2), nth: fc.nat(8) }), { freq: 2 }),
+  });
+
+  const repeated = <T extends { times: number }>(event: T): T[] => Array.from({ length: event.times }, () => event);
+
+  it("learn what was not overwritten, each once and in order", { timeout: 60_000 }, async () => {
+    const { host, again } = await started(3);
+    let now = begin;
+    const seen = { learned: 0, lost: 0, races: 0, dropped: 0 };
+    fc.assert(
+      fc.property(fc.array(event, { minLength: 1, maxLength: 50 }), (events) => {
+        now += 3_600_000;
+        const all = [0, 1, 2].map((index) => ({ worker: again(index), noted: [] as bigint[], index }));
+        const heard = all.map(() => all.map(() => [] as bigint[]));
+        const moment = (one: (typeof all)[number], most: number) => {
+          one.worker.traffic(now);
+          for (const { pool, endpoint, hashes } of one.worker.moment(now, most).learned) {
+            const [writer, which] = [Number(endpoint / 10n), Number(endpoint % 10n)];
+            expect(hashes.every((hash) => hash >> 48n === BigInt(pool * 10 + which))).toBe(true);
+            heard[one.index]?.[writer]?.push(...hashes.map((hash) => hash & 0xffff_ffff_ffffn));
+          }
+          expect(one.worker.scratchLeft()).toBe(0);
+        };
+        // All know each other.
+        for (const one of [...all, ...all]) moment(one, 1000);
+        for (const { worker, step, notes, times, reads, between } of events.flatMap(repeated)) {
+          now += times > 1 ? 200 : step;
+          // Nobody is given up.
+          for (const { worker } of all) {
+            worker.traffic(now);
+            worker.tick(now);
+          }
+          const one = all[worker] as (typeof all)[number];
+          for (const { pool, endpoint, count } of notes) {
+            const hashes = fresh(count).map((hash) => hash & 0xffff_ffff_ffffn);
+            one.noted.push(...hashes);
+            const mark = BigInt(pool * 10 + endpoint) << 48n;
+            one.worker.note(
+              pool,
+              BigInt(worker * 10 + endpoint),
+              hashes.map((hash) => mark | hash),
+            );
+          }
+          let access = 0;
+          host.sharedData.interleave = ({ thread }) => {
+            if (!between || between.worker === worker || thread !== worker + 1 || access++ !== between.nth) return;
+            seen.races++;
+            moment(all[between.worker] as (typeof all)[number], 1000);
+          };
+          moment(one, reads ?? 0);
+          host.sharedData.interleave = undefined;
+        }
+        // All is written, and all is read.
+        for (const wait of [300, 300]) {
+          now += wait;
+          for (const one of all) moment(one, 1000);
+        }
+        for (const one of all) moment(one, 1000);
+        for (const reader of all) {
+          const { lostSegments, learned } = reader.worker.report();
+          let missing = 0;
+          for (const writer of all) {
+            if (writer === reader) continue;
+            const hashes = heard[reader.index]?.[writer.index] ?? [];
+            const positions = new Map(writer.noted.map((hash, position) => [hash, position]));
+            const found = hashes.map((hash) => positions.get(hash) ?? -1);
+            // In order, so none twice.
+            expect(found.every((position, at) => position > (at === 0 ? -1 : (found[at - 1] as number)))).toBe(true);
+            const { sent, droppedHashes } = writer.worker.report();
+            expect(sent + droppedHashes).toBe(writer.noted.length);
+            missing += sent - hashes.length;
+            seen.dropped += droppedHashes;
+          }
+          expect(missing).toBeGreaterThanOrEqual(lostSegments);
+          expect(missing).toBeLessThanOrEqual(lostSegments * perSegment);
+          seen.lost += lostSegments;
+          seen.learned += learned;
+        }
+        for (const { worker } of all) {
+          worker.leave();
+          worker.release();
+          worker.hostcalls();
+        }
+      }),
+      { numRuns: 40 },
+    );
+    expect(seen.learned).toBeGreaterThan(100_000);
+    expect(seen.lost).toBeGreaterThan(30);
+    expect(seen.races).toBeGreaterThan(300);
+    const keys = host.sharedData.keys().filter((key) => key.includes(".g"));
+    expect(keys.length).toBeLessThanOrEqual(3 * segments);
+    expect(host.sharedData.bytes()).toBeLessThan(3 * segments * (4096 + 28) + 3 * 200 + 100);
+  });
+});
+
+describe("a segment", () => {
+  it("that is none is lost, and nothing else", async () => {
+    const { host, workers } = await started(2);
+    const [a, b] = workers;
+    b.moment(begin);
+    let written = 0;
+    let now = begin;
+    const write = () => {
+      const hashes = fresh(9);
+      a.note(0, 1n, hashes.slice(0, 4));
+      a.note(1, 2n, hashes.slice(4));
+      now += 300;
+      a.traffic(now);
+      a.moment(now);
+      return { hashes, key: keyOf("0", String.fromCharCode(48 + (written++ % segments))) };
+    };
+    const { key } = write();
+    const good = host.sharedData.get("", key)?.value as Uint8Array;
+    expect(good.length).toBe(24 + 24 + 32 + 24 + 40);
+    b.traffic(now);
+    expect(hashesOf(b.moment(now).learned)).toHaveLength(9);
+    const view = (value: Uint8Array) => new DataView(value.buffer, value.byteOffset);
+    const spoil = fc.oneof(
+      fc.uint8Array({ maxLength: 300 }).map((value) => () => value),
+      fc.nat(good.length - 1).map((length) => (value: Uint8Array) => value.slice(0, length)),
+      fc
+        .array(fc.tuple(fc.nat(good.length - 1), fc.integer({ min: 1, max: 255 })), { minLength: 1, maxLength: 3 })
+        .map((changes) => (value: Uint8Array) => {
+          for (const [at, byte] of changes) value[at] = (value[at] as number) ^ byte;
+          return value;
+        }),
+      fc.constantFrom(0xffffffff, 0x20000000, 0x1fffffff, 6, 1000).map((count) => (value: Uint8Array) => {
+        view(value).setUint32(24 + 16, count, true);
+        return value;
+      }),
+    );
+    fc.assert(
+      fc.property(spoil, (change) => {
+        const { hashes, key } = write();
+        const value = host.sharedData.get("", key)?.value.slice() as Uint8Array;
+        host.sharedData.set("", key, change(value), 0);
+        b.traffic(now);
+        const { learned } = b.moment(now);
+        expect(learned.length).toBeLessThanOrEqual(2);
+        for (const { hashes } of learned) expect(hashes.length).toBeLessThanOrEqual(11);
+        expect(b.scratchLeft()).toBe(0);
+        // What comes behind it arrives.
+        const next = write();
+        b.traffic(now);
+        expect(hashesOf(b.moment(now).learned)).toEqual(next.hashes);
+        expect(hashes).toHaveLength(9);
+      }),
+      { numRuns: 1000 },
+    );
+    for (const [at, name] of [
+      [0, "of another kind"],
+      [8, "of another generation"],
+      [16, "of another sequence"],
+    ] as const) {
+      const { key } = write();
+      const value = host.sharedData.get("", key)?.value.slice() as Uint8Array;
+      value[at] = (value[at] as number) ^ 1;
+      host.sharedData.set("", key, value, 0);
+      const before = b.report().lostSegments;
+      b.traffic(now);
+      expect(b.moment(now).learned, name).toEqual([]);
+      expect(b.report().lostSegments).toBe(before + 1);
+    }
+  });
+
+  it("is not looked for far behind a head that is wrong", async () => {
+    const { host, workers } = await started(2);
+    const [a, b] = workers;
+    a.note(0, 1n, fresh(3));
+    a.moment(begin);
+    b.moment(begin);
+    const board = "tm.ep.1.0000000000000007.l0";
+    const value = host.sharedData.get("", board)?.value.slice() as Uint8Array;
+    for (const head of [2n ** 64n - 1n, 0n, 1n, 33n, 2n ** 40n]) {
+      new DataView(value.buffer).setBigUint64(16, head, true);
+      host.sharedData.set("", board, value, 0);
+      b.hostcalls();
+      b.moment(begin + 1);
+      expect(b.hostcalls().filter((name) => name === get).length).toBeLessThan(40);
+    }
+    expect(b.report().lostSegments).toBeLessThan(3 * 65_536);
+    // And what comes is read again.
+    b.moment(begin + 300);
+    a.moment(begin + 1000);
+    b.moment(begin + 1000);
+    const hashes = fresh(3);
+    a.note(0, 1n, hashes);
+    a.moment(begin + 1300);
+    expect(hashesOf(b.moment(begin + 1300).learned)).toEqual(hashes);
+  });
+});
+
+it("keeps its memory flat", async () => {
+  const { host, workers } = await started(2);
+  const [a, b] = workers;
+  const hashes = fresh(3000);
+  const growth = memoryGrowth(host.workerVm(), 1500, (round) => {
+    a.note(round % 2, 1n, hashes.slice(0, (round * 37) % 3000));
+    for (const worker of [a, b]) {
+      worker.traffic(begin + round * 15);
+      worker.moment(begin + round * 15);
+      worker.hostcalls();
+    }
+  });
+  expect(growth).toBe(0);
+});
