@@ -12,6 +12,7 @@ import { jsonNumber } from "./json-number";
 import { JsonField, JsonKind, MAX_VALUE, ScanStatus } from "./json-scanner";
 import { JsonWalker } from "./json-walker";
 import { Api } from "./llm-api";
+import { PromptSpans } from "./prompt-spans";
 import { Flag, RequestField } from "./request-field";
 import { SpanList } from "./span-list";
 import { ROOT, WalkEvent } from "./walk-event";
@@ -107,6 +108,16 @@ export class ChatRequest {
   /** Raw string tokens of the last user message that has text, tool results aside. */
   get userText(): SpanList {
     return this.content.userText;
+  }
+
+  /** Record where the prompt lies, for `prompt`. Set before `reset`; what is not recorded costs nothing. */
+  set recordsPrompt(value: bool) {
+    this.content.records = value;
+  }
+
+  /** Tools, system prompt and messages, as far as they were read; empty when they are not recorded. Until the next `reset`. */
+  get prompt(): PromptSpans {
+    return this.content.prompt;
   }
 
   /** Value of a field that is a number, else NaN: then it is absent, null or no number. */
@@ -275,9 +286,16 @@ export class ChatRequest {
       const field = unchecked(this.fields[tag]);
       if (tag < RequestField.Tools) this.close(field);
       else this.place(field);
+      if (tag >= RequestField.Tools && tag <= RequestField.Functions && this.content.records) this.recordTools(tag);
       if (tag == RequestField.Messages) this.content.endMessages(this.tokens);
       else if (tag == RequestField.System) this.content.endSystem();
     }
+  }
+
+  private recordTools(tag: i32): void {
+    const walker = this.walker;
+    if (tag == RequestField.Tools) this.prompt.setTools(walker.kind, this.tools, walker.start, walker.end);
+    else this.prompt.setFunctions(walker.kind, this.functions, walker.start, walker.end);
   }
 
   /** The value that is over is this field's. */

@@ -160,6 +160,15 @@ export class JsonWalker {
     return this.keyLength == name.length && sameText(name, this.key);
   }
 
+  /** Decoded name of the current member, `nameLength` bytes; -1 in arrays, and when it is longer than `MAX_KEY`. Until the next event. */
+  get name(): usize {
+    return this.key;
+  }
+
+  get nameLength(): i32 {
+    return this.keyLength;
+  }
+
   /** Outside of strings, scalars and skipped values: one byte of grammar. */
   private structural(byte: u8): WalkEvent {
     switch (this.state) {
