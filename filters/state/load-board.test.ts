@@ -398,10 +398,10 @@ describe("hostcalls", () => {
     expect(b.refresh(begin)).toBe(true);
     expect(b.hostcalls()).toEqual([get, get]);
     expect(b.told().loads).toEqual([one(2)]);
-    expect(b.refresh(begin + 30)).toBe(false);
+    expect(b.refresh(begin + 5)).toBe(false);
     expect(b.hostcalls()).toEqual([]);
     expect(b.told().boards).toBe(0);
-    expect(b.refresh(begin + 31)).toBe(true);
+    expect(b.refresh(begin + 6)).toBe(true);
     // A clock that was set back.
     expect(b.refresh(begin + 30)).toBe(true);
     expect(b.scratchLeft()).toBe(0);

@@ -20,8 +20,9 @@ export const MAX_POOLS: i32 = 32;
 const MOST_BYTES: i32 = 6 * 1024;
 /** Milliseconds until an unchanged value is written again: a worker that was stuck and has lost its number may have overwritten it. */
 const REFRESH: i64 = 1000;
-/** Milliseconds for which `refresh` takes what was read for new enough. */
-const FRESH: i64 = 30;
+/** Milliseconds for which `refresh` takes what the others have for new enough, and who they are. */
+const FRESH: i64 = 5;
+const KNOWN: i64 = 30;
 const MAGIC: u32 = 0x314c6d74;
 const HEADER: i32 = 24;
 const SECTION: i32 = 16;
@@ -151,11 +152,14 @@ export class LoadBoard {
     sink.end();
   }
 
-  /** `look` and `read`, unless that was done in the last 30 ms: for the request that finds a VM which has not ticked for long. */
+  /**
+   * `read`, unless that was done in the last 5 ms, behind `look` if it was not done in the last 30: for a request. Loads that are older than that cost more than reading
+   * them: requests that come together go to the same endpoint.
+   */
   refresh(now: i64, sink: LoadSink): bool {
     const age = now - this.readAt;
     if (age >= 0 && age <= FRESH) return false;
-    this.slots.look(now);
+    if (age < 0 || age > KNOWN) this.slots.look(now);
     this.read(now, sink);
     return true;
   }
