@@ -138,6 +138,7 @@ export class RoutingStage extends Stage {
     state.target = target;
     state.defaultModel.set(model.ptr, model.len);
     this.serve(exchange, target, model);
+    exchange.destination.set(header.ptr, header.len);
     if (model.len > 0) headers.replace(MapType.HttpRequestHeaders, MODEL_HEADER, exchange.model);
     headers.replace(MapType.HttpRequestHeaders, target.byCluster ? this.config.clusterHeader : this.config.routeHeader, header);
     const removesKeys = this.removeClientKeys(exchange, target, fallback);

@@ -5,8 +5,9 @@
  * Only a stream of events that can be read is looked into, or Gemini's array in pieces, from its headers on.
  */
 import { Api } from "../lib/llm-api";
-import { Bytes, HeaderPairs, headers, MapType, Status } from "../sdk";
+import { Bytes, headers, MapType } from "../sdk";
 import { answerEdit } from "./answer-edit";
+import { answerHead } from "./answer-head";
 import { Exchange } from "./exchange";
 import { usageFilters } from "./usage-filter";
 import { watchedAnswers } from "./watched-answer";
@@ -21,13 +22,13 @@ const STATUS = Bytes.literal(":status");
 const TRAILER = Bytes.literal("trailer");
 const OK = Bytes.literal("200");
 
-const pairs = new HeaderPairs();
 const type = new Bytes();
 
-/** Looks at the headers of the answer: one hostcall, and one to remove its length. */
+/** Looks at the headers of the answer: one hostcall, if nobody has read them yet, and one to remove its length. */
 export function beginFiltering(exchange: Exchange): void {
   endFiltering(exchange);
-  if (pairs.load(MapType.HttpResponseHeaders) != Status.Ok) return;
+  const pairs = answerHead.read();
+  if (pairs === null) return;
   let events = false;
   let array = false;
   let sized = false;

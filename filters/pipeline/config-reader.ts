@@ -46,6 +46,13 @@ export class ConfigReader {
     return least;
   }
 
+  /** With a fraction, if need be. */
+  number(path: string, node: JsonNode, least: i32, most: i32): f64 {
+    if (node.kind == NodeKind.Number && node.number >= <f64>least && node.number <= <f64>most) return node.number;
+    this.fail(path, "must be a number from " + least.toString() + " to " + most.toString());
+    return <f64>least;
+  }
+
   /** A string of 1 to `most` bytes of UTF-8. */
   text(path: string, node: JsonNode, most: i32 = 256): Bytes {
     const value = Bytes.literal(node.kind == NodeKind.String ? node.text : "");

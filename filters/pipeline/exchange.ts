@@ -91,6 +91,8 @@ export class Exchange {
   routed: bool = false;
   /** Where the request went, by its configured name. Valid while the configuration is. */
   readonly target: Bytes = new Bytes();
+  /** The route or cluster that was written for it; empty for none. Valid while the configuration is. */
+  readonly destination: Bytes = new Bytes();
   /** Which rule decided that; empty for none. Valid while the configuration is. */
   readonly rule: Bytes = new Bytes();
   /** The model name the upstream gets; empty for the client's. Valid while the configuration is. */
@@ -145,6 +147,7 @@ export class Exchange {
     this.asksUsage = false;
     this.routed = false;
     this.target.clear();
+    this.destination.clear();
     this.rule.clear();
     this.servedModel.clear();
     this.answerBytes = 0;

@@ -31,6 +31,8 @@ export abstract class LlmRoot extends RootContext implements StageHost {
   readonly stages: Stage[] = [];
   /** A stage wants `Exchange.chat`. */
   needsChat: bool = false;
+  /** A stage wants the places of the prompt in it. */
+  needsPrompt: bool = false;
   /** A stage wants `Exchange.endStatus`. */
   needsStatus: bool = false;
   /** Headers that only we write; taken from clients one by one when their headers cannot be listed. */
@@ -80,6 +82,7 @@ export abstract class LlmRoot extends RootContext implements StageHost {
     stage.host = this;
     this.stages.push(stage);
     this.needsChat = this.needsChat || stage.needsChat;
+    this.needsPrompt = this.needsPrompt || stage.needsPrompt;
     this.needsStatus = this.needsStatus || stage.needsStatus;
   }
 
@@ -161,6 +164,14 @@ export abstract class LlmRoot extends RootContext implements StageHost {
     for (let i = 0; i < this.stages.length; i++) unchecked(this.stages[i]).onBodyChanged(exchange);
   }
 
+  onSend(exchange: Exchange): void {
+    for (let i = 0; i < this.stages.length; i++) unchecked(this.stages[i]).onSend(exchange);
+  }
+
+  onFirstByte(exchange: Exchange): void {
+    for (let i = 0; i < this.stages.length; i++) unchecked(this.stages[i]).onFirstByte(exchange);
+  }
+
   onResponseHeaders(exchange: Exchange): void {
     for (let i = 0; i < this.stages.length; i++) unchecked(this.stages[i]).onResponseHeaders(exchange);
   }
@@ -188,7 +199,10 @@ export abstract class LlmRoot extends RootContext implements StageHost {
 
   onDelete(): void {
     this.telemetry.flush();
-    for (let i = 0; i < this.stages.length; i++) this.stages[i].onTick();
+    for (let i = 0; i < this.stages.length; i++) {
+      this.stages[i].onTick();
+      this.stages[i].onGone();
+    }
     this.accessLog.release();
   }
 }

@@ -32,6 +32,7 @@ import {
   time,
 } from "../sdk";
 import { answerEdit } from "./answer-edit";
+import { answerHead } from "./answer-head";
 import { beginFiltering, endFiltering, passWindow } from "./answer-filter";
 import { edits } from "./body-edit";
 import { Body } from "./body-guard";
@@ -206,6 +207,7 @@ export class LlmStream extends HttpContext {
 
   onResponseHeaders(count: i32, endOfStream: bool): FilterHeadersStatus {
     if (this.phase == Phase.Passing) return FilterHeadersStatus.Continue;
+    answerHead.forget();
     const refusal = envoyRefusal(count);
     if (refusal !== null && endOfStream) {
       // There is no body that could be replaced.
@@ -232,6 +234,7 @@ export class LlmStream extends HttpContext {
       this.stopWaiting();
     }
     if (this.phase != Phase.Routed) return FilterDataStatus.Continue;
+    if (exchange.answerBytes == 0 && size > 0) this.root.onFirstByte(exchange);
     const counted = exchange.usage.outputTotal;
     const answer = exchange.answer;
     if (answer !== null) answer.beginPiece();
@@ -301,6 +304,7 @@ export class LlmStream extends HttpContext {
   releaseRequest(): void {
     if (this.phase != Phase.Held || --this.holds > 0 || stream.setEffectiveContext(this.id) != Status.Ok) return;
     this.phase = this.exchange.routed ? Phase.Routed : Phase.Passing;
+    if (this.exchange.routed) this.root.onSend(this.exchange);
     stream.resume(StreamType.HttpRequest);
   }
 
@@ -374,7 +378,7 @@ export class LlmStream extends HttpContext {
     if (exchange.problem == Problem.None) {
       const root = this.root;
       const type = exchange.headers.read(root.contentType, contentType);
-      const refusal = readBody(exchange, type, root.needsChat, root.traffic.lastModelWins);
+      const refusal = readBody(exchange, type, root.needsChat, root.needsPrompt, root.traffic.lastModelWins);
       if (refusal !== null) return this.refuse(refusal);
     }
     return this.ask();
@@ -409,7 +413,10 @@ export class LlmStream extends HttpContext {
       const refusal = exchange.refusal;
       if (refusal !== null) return this.refuse(refusal);
     }
-    if (holds == 0) return Decision.Goes;
+    if (holds == 0) {
+      if (exchange.routed) this.root.onSend(exchange);
+      return Decision.Goes;
+    }
     this.holds = holds;
     this.phase = Phase.Held;
     return Decision.Held;

@@ -154,6 +154,10 @@ export const rateLimitUnavailable = new Refusal(
 );
 export const keyRequired = new Refusal(401, "key_required", "The request does not say whose budget it is", "", "authentication_error");
 
+/** Answers of hash-ring. */
+export const noEndpoint = new Refusal(503, "no_endpoint", "No endpoint may take this request", "", "overloaded_error");
+export const poolSaturated = new Refusal(429, "pool_saturated", "The model servers are busy and this request may wait; try again later", "", "rate_limit_error");
+
 /** What Envoy itself answers in the place of an upstream: see local-reply.ts. */
 export const noHealthyUpstream = new Refusal(503, "no_healthy_upstream", "No endpoint for this model can take requests", "", "overloaded_error");
 export const clusterUnknown = new Refusal(503, "cluster_unknown", "The gateway does not know the cluster of this model's target", "", "api_error");

@@ -31,10 +31,10 @@ const text = new ByteWriter();
  * Fills the exchange from its `bodySize` held bytes. Null when all is well or `exchange.problem` says what is not; a refusal when the body
  * can be read in two ways, so that no policy may send it on. O(body), constant memory.
  */
-export function readBody(exchange: Exchange, contentType: Bytes, needsChat: bool, lastModelWins: bool): Refusal | null {
+export function readBody(exchange: Exchange, contentType: Bytes, needsChat: bool, needsPrompt: bool, lastModelWins: bool): Refusal | null {
   if (formAt(contentType, 0)) return readForm(exchange, contentType);
   if (namesFormLater(contentType)) return ambiguousType;
-  return needsChat || exchange.api == Api.GeminiGenerate ? readChat(exchange, lastModelWins) : readModel(exchange, lastModelWins);
+  return needsChat || exchange.api == Api.GeminiGenerate ? readChat(exchange, needsPrompt, lastModelWins) : readModel(exchange, lastModelWins);
 }
 
 /**
@@ -66,7 +66,8 @@ function readModel(exchange: Exchange, lastModelWins: bool): Refusal | null {
   return null;
 }
 
-function readChat(exchange: Exchange, lastModelWins: bool): Refusal | null {
+function readChat(exchange: Exchange, needsPrompt: bool, lastModelWins: bool): Refusal | null {
+  chat.recordsPrompt = needsPrompt;
   chat.reset(exchange.api);
   utf8.reset();
   const size = exchange.bodySize;

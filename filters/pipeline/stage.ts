@@ -40,6 +40,8 @@ export abstract class Stage {
   host: StageHost | null = null;
   /** Ask for `Exchange.chat`: costs a full pass over every JSON body. */
   needsChat: bool = false;
+  /** Ask for the places of the prompt in `Exchange.chat`. */
+  needsPrompt: bool = false;
   /** Ask for `Exchange.endStatus`: one hostcall for answers that report no usage. */
   needsStatus: bool = false;
 
@@ -56,8 +58,17 @@ export abstract class Stage {
   /** All stages let the request pass, and its body was changed: size and places of the model in `exchange` are those of the body that goes on. */
   onBodyChanged(exchange: Exchange): void {}
 
+  /**
+   * The request goes on now: no stage holds it any more. Its headers may be changed, the choice of its route is made. Not called for one that a stage has
+   * answered.
+   */
+  onSend(exchange: Exchange): void {}
+
   /** Headers of the answer to a routed request, local replies of Envoy included. They may be changed here. */
   onResponseHeaders(exchange: Exchange): void {}
+
+  /** The first bytes of the answer's body came: for a stream, the first token. */
+  onFirstByte(exchange: Exchange): void {}
 
   /** More of the answer came, where the stage asked for it by `exchange.watch`. What came is in `exchange`, and is held or passes. */
   onPiece(exchange: Exchange): Flow {
@@ -72,6 +83,9 @@ export abstract class Stage {
 
   /** About twice a second in every VM, and at last when the configuration is gone; not on the way of any request. */
   onTick(): void {}
+
+  /** The configuration is gone, behind the last `onTick`. */
+  onGone(): void {}
 
   /** A gRPC call that this stage may have started was answered: `message` is borrowed, and null when it failed. True when it was this stage's. */
   onCallAnswer(callId: u32, message: Bytes | null): bool {

@@ -17,7 +17,7 @@ import { PairsWriter } from "./writer";
 export class HeaderBatch {
   /** Where the new pairs go, between `begin` and `end`. */
   readonly pairs: PairsWriter = new PairsWriter();
-  private readonly map: HeaderPairs = new HeaderPairs();
+  private readonly own: HeaderPairs = new HeaderPairs();
   private type: MapType = MapType.HttpRequestHeaders;
   /** Bit n: some name has n bytes, modulo 64. Most headers need no comparison. */
   private readonly lengths: u64;
@@ -29,10 +29,10 @@ export class HeaderBatch {
     this.lengths = lengths;
   }
 
-  /** One hostcall. False when the map cannot be read, or is so large that Envoy would not take it back and lose all of it: nothing is changed then. O(bytes of the map). */
-  begin(type: MapType): bool {
-    const map = this.map;
-    if (map.load(type) != Status.Ok || map.size + <u32>this.names.length > HEADER_MAP_PAIRS) return false;
+  /** One hostcall, or none with the headers in `given`, read before and rewound. False when the map cannot be read, or is so large that Envoy would not take it back and lose all of it: nothing is changed then. O(bytes of the map). */
+  begin(type: MapType, given: HeaderPairs | null = null): bool {
+    const map = given === null ? this.own : given;
+    if ((given === null && map.load(type) != Status.Ok) || map.size + <u32>this.names.length > HEADER_MAP_PAIRS) return false;
     this.type = type;
     this.pairs.reset();
     let read: u32 = 0;

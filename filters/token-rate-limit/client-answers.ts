@@ -14,13 +14,13 @@ export class ClientAnswers {
   constructor(private readonly limiter: Limiter) {}
 
   /** To the headers of an answer that is on its way. */
-  writeHeaders(state: RateLimitState): void {
+  writeHeaders(exchange: Exchange, state: RateLimitState): void {
     limitHeaders.begin();
     for (let place = 0; place < state.count; place++) {
       const standing = unchecked(state.standings[place]);
       if (standing == Standing.Reserved || standing == Standing.Held) this.offer(state, place);
     }
-    limitHeaders.writeToAnswer();
+    limitHeaders.writeToAnswer(exchange.usageAdded || exchange.watched);
   }
 
   /** The rule at `state.refusedBy` has no room. Nothing is reserved any more, and no rule holds the request. */

@@ -3,6 +3,7 @@
  * and with a refusal `retry-after` and `retry-after-ms`.
  */
 import { LimitUnit, WEIGHT_SCALE } from "../lib/token-charge";
+import { answerHead } from "../pipeline/answer-head";
 import { Bytes, ByteWriter, HeaderBatch, headers, MapType, PairsWriter, Status } from "../sdk";
 import { RateLimitState } from "./rate-limit-state";
 import { RateLimitRule } from "./rule";
@@ -94,9 +95,12 @@ export namespace limitHeaders {
     }
   }
 
-  /** Three hostcalls for one kind, two for both. They take the place of the upstream's own. */
-  export function writeToAnswer(): void {
-    if (tokens.seen && requests.seen && writeBoth()) return;
+  /**
+   * Three hostcalls for one kind, two for both, one where the answer's headers are read anyway (`isRead`): the reading counts there. They take the place of the
+   * upstream's own.
+   */
+  export function writeToAnswer(isRead: bool): void {
+    if ((isRead || (tokens.seen && requests.seen)) && writeAll()) return;
     tokens.writeToAnswer();
     requests.writeToAnswer();
   }
@@ -113,8 +117,10 @@ export namespace limitHeaders {
 }
 
 /** False when nothing was written. */
-function writeBoth(): bool {
-  if (!batch.begin(MapType.HttpResponseHeaders)) return false;
+function writeAll(): bool {
+  if (!tokens.seen && !requests.seen) return true;
+  const pairs = answerHead.read();
+  if (pairs === null || !batch.begin(MapType.HttpResponseHeaders, pairs)) return false;
   tokens.writeTo(batch.pairs);
   requests.writeTo(batch.pairs);
   return batch.end() == Status.Ok;

@@ -11,7 +11,7 @@
  */
 import { Metric } from "../sdk";
 import { BudgetStore } from "../state/budget-store";
-import { Pending } from "./pending-counter";
+import { Pending } from "../pipeline/pending-counter";
 import { RateLimitRule } from "./rule";
 
 export const enum Outcome {

@@ -90,7 +90,7 @@ export class RateLimitStage extends Stage {
 
   onResponseHeaders(exchange: Exchange): void {
     const state = this.limiter.stateOf(exchange);
-    if (state.count > 0) this.answers.writeHeaders(state);
+    if (state.count > 0) this.answers.writeHeaders(exchange, state);
   }
 
   onPiece(exchange: Exchange): Flow {

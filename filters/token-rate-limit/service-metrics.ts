@@ -6,7 +6,7 @@
  *   tokenmesh_rate_limit_service_up                 gauge: 0 while calls are skipped because too many failed
  */
 import { Metric } from "../sdk";
-import { Pending } from "./pending-counter";
+import { Pending } from "../pipeline/pending-counter";
 
 export const enum Call {
   Reserve = 0,

@@ -23,6 +23,41 @@ const calls = (stream: Stream): string[] => stream.trace.map(({ name }) => name.
 const sorted = (names: readonly string[]) => [...names].sort();
 
 describe("a gateway with limits", () => {
+  it.each([
+    [["tokens"], false, 11],
+    [["tokens"], true, 10],
+    [["tokens", "requests"], false, 11],
+    [["tokens", "requests"], true, 10],
+  ] as const)(
+    "of %j, and metrics %s, adds %i hostcalls to a stream whose usage only it wants",
+    async (units, enabled, added) => {
+      const rule = {
+        name: "team",
+        key: [{ header: "x-team" }],
+        limits: units.map((unit) => ({ unit, amount: 1_000, per: "minute" })),
+      };
+      const metrics = { enabled };
+      const plain = { models: [{ model: "m", route: "r" }] };
+      const both = await LimitHost.start({ metrics, router: plain, rateLimit: { rules: [rule] } }, gatewayWasm);
+      const gateway = await LimitHost.start({ metrics, router: plain }, gatewayWasm);
+      const made = (host: LimitHost) => {
+        const stream = host.ask({ ...call, stream: true }, team);
+        stream.responseHeaders({
+          ":status": "200",
+          "content-type": "text/event-stream",
+          date: "d",
+          server: "s",
+          via: "v",
+          age: "0",
+        });
+        stream.responseBody('data: {"choices":[{"delta":{"content":"a"}}]}\n\n');
+        stream.responseBody('data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}\n\n');
+        return calls(stream.responseBody("data: [DONE]\n\n", { endOfStream: true })).length;
+      };
+      expect(made(both) - made(gateway)).toBe(added);
+    },
+  );
+
   it("makes the hostcalls of the router and those of the limiter, and looks at headers, body and answer once", async () => {
     const both = await LimitHost.start({ ...quiet, router, rateLimit: limits(1_000) }, gatewayWasm);
     const gateway = await LimitHost.start({ ...quiet, router }, gatewayWasm);
