@@ -93,6 +93,19 @@ export const OVERLAYS: readonly Overlay[] = [
     ],
   },
   {
+    file: "envoy/extensions/load_balancing_policies/common/v3/common.proto",
+    imports: ["envoy/config/route/v3/route_components.proto"],
+    enums: [],
+    messages: [
+      {
+        message: "envoy.extensions.load_balancing_policies.common.v3.ConsistentHashingLbConfig",
+        fields: [
+          { name: "hash_policy", number: 3, type: "envoy.config.route.v3.RouteAction.HashPolicy", repeated: true },
+        ],
+      },
+    ],
+  },
+  {
     // Envoy 1.37 or newer.
     file: "envoy/extensions/clusters/composite/v3/cluster.proto",
     imports: [],

@@ -31,6 +31,8 @@ const FILE_BY_MESSAGE: Readonly<Record<string, string>> = {
   "envoy.extensions.filters.http.router.v3.Router": "envoy/extensions/filters/http/router/v3/router.proto",
   "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec":
     "envoy/extensions/filters/http/upstream_codec/v3/upstream_codec.proto",
+  "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation":
+    "envoy/extensions/filters/http/header_mutation/v3/header_mutation.proto",
   "envoy.extensions.filters.http.wasm.v3.Wasm": "envoy/extensions/filters/http/wasm/v3/wasm.proto",
   "envoy.extensions.filters.network.wasm.v3.Wasm": "envoy/extensions/filters/network/wasm/v3/wasm.proto",
   "envoy.extensions.wasm.v3.PluginConfig": "envoy/extensions/wasm/v3/wasm.proto",
@@ -42,6 +44,8 @@ const FILE_BY_MESSAGE: Readonly<Record<string, string>> = {
     "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto",
   "envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost":
     "envoy/extensions/load_balancing_policies/override_host/v3/override_host.proto",
+  "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash":
+    "envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash.proto",
   "envoy.extensions.clusters.composite.v3.ClusterConfig": "envoy/extensions/clusters/composite/v3/cluster.proto",
   "google.protobuf.Any": "google/protobuf/any.proto",
   "google.protobuf.StringValue": "google/protobuf/wrappers.proto",

@@ -38,7 +38,7 @@ export const ERRORS = {
   TM_CONFIG_UNKNOWN_KIND: {
     meaning: "The document's apiVersion and kind are not ones that the server reads.",
     remedy:
-      "Use Gateway, ServiceEntry, VirtualService or DestinationRule of networking.istio.io/v1 (v1beta1, v1alpha3), or LLMRouter or TokenRateLimit of tokenmesh.io/v1alpha1.",
+      "Use Gateway, ServiceEntry, VirtualService or DestinationRule of networking.istio.io/v1 (v1beta1, v1alpha3), or LLMRouter, TokenRateLimit or EndpointPicker of tokenmesh.io/v1alpha1.",
   },
   TM_CONFIG_UNKNOWN_FIELD: {
     meaning: "A field is not part of the kind's schema; usually a spelling mistake.",
@@ -77,6 +77,14 @@ export const ERRORS = {
   TM_CONFIG_UNUSED: {
     meaning: "A warning: a document is right and takes effect nowhere.",
     remedy: "Put it into the namespace of a Gateway, or name the Gateways in the annotation tokenmesh.io/gateways.",
+  },
+  TM_CONFIG_NO_ADDRESSES: {
+    meaning: "A warning: the server knows no address of a service that an EndpointPicker is to pick from.",
+    remedy: "Give the ServiceEntry resolution STATIC and endpoints with IP addresses.",
+  },
+  TM_CONFIG_OVERRIDDEN: {
+    meaning: "A warning: a value is right and has no effect, because another document decides the same.",
+    remedy: "Remove the value, or the document that the message names.",
   },
   TM_FILTER_MISSING: {
     meaning: "The compiled filter that a configuration needs is not where the server looks for it.",

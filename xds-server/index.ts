@@ -7,12 +7,13 @@ import { SnapshotCache } from "./cache/index.ts";
 import { type ConfigError, type WatcherOptions, watchFolder } from "./config/index.ts";
 import { jsonLogger, type Logger } from "./log.ts";
 import { Publisher } from "./publisher.ts";
-import { defaultWasmDir, type WasmDelivery } from "./resources/index.ts";
+import { defaultWasmDir, loadsPools, type ServerAddress, type WasmDelivery } from "./resources/index.ts";
 import { json, startAdminServer } from "./server/admin-server.ts";
-import { startAdsServer } from "./server/ads-server.ts";
+import { splitAddress, startAdsServer } from "./server/ads-server.ts";
 import { createMetrics } from "./server/metrics.ts";
 import { nodeStatuses, openNacks, type StreamRegistry } from "./server/stream-registry.ts";
 import { snapshotView } from "./snapshot-view.ts";
+import { createLoadsFeed } from "./state/loads/index.ts";
 
 export { type ConfigError, formatError } from "./config/index.ts";
 export { jsonLogger, type Logger, type LogLevel, silentLogger } from "./log.ts";
@@ -22,6 +23,11 @@ export interface ServerOptions {
   readonly configDir: string;
   /** `host:port` of the ADS server; port 0 (the default) takes a free one on loopback. */
   readonly xds?: string;
+  /**
+   * `host:port` at which Envoys reach the ADS server, for what filters ask this server itself: the loads of endpoints. By default the address it listens on; with
+   * one such as 0.0.0.0, which says nothing to others, filters do not ask.
+   */
+  readonly advertise?: string;
   /** `host:port` of the admin API; port 0 (the default) takes a free one on loopback. */
   readonly api?: string;
   /** Folder of the compiled filters; `build/filters` of the package by default. */
@@ -55,9 +61,16 @@ export interface RunningServer {
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { configDir, xds = "127.0.0.1:0", api = "127.0.0.1:0", log = jsonLogger() } = options;
+  const advertised = options.advertise === undefined ? undefined : reachedAt(options.advertise);
   const metrics = createMetrics();
   const cache = new SnapshotCache();
   const registry: StreamRegistry = new Set();
+  const loads = createLoadsFeed(metrics.registry);
+  const identifier = `tokenmesh@${hostname()}`;
+  // Until something is published it refuses streams.
+  const context = { cache, registry, metrics, log, identifier, now: Date.now };
+  const ads = await startAdsServer(xds, context, [loads]);
+  const server = advertised ?? reachedAt(ads.address);
   const publisher = new Publisher({
     configDir,
     wasmDir: options.wasmDir ?? defaultWasmDir(),
@@ -66,6 +79,15 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     metrics,
     log,
     now: Date.now,
+    server,
+    onModel: (model) => {
+      const pools = loadsPools(model);
+      loads.configure(pools);
+      if (server === undefined && pools.size > 0)
+        log("warn", "no Envoy can ask for the loads of endpoints: nothing says at which address", {
+          remedy: "--advertise",
+        });
+    },
   });
   let becomeReady = () => {};
   const ready = new Promise<void>((resolve) => {
@@ -85,6 +107,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       metrics.nacksOpen.set(openNacks(registry));
       return { status: 200, contentType: metrics.registry.contentType, body: await metrics.registry.metrics() };
     },
+    "/loads": () => json(200, { pools: loads.view() }),
     "/snapshot": () =>
       json(200, {
         snapshot: snapshotView(cache.get("default")),
@@ -94,8 +117,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         nodes: nodeStatuses(registry),
       }),
   };
-  const identifier = `tokenmesh@${hostname()}`;
-  const ads = await startAdsServer(xds, { cache, registry, metrics, log, identifier, now: Date.now });
   try {
     const admin = await startAdminServer(api, routes, log);
     const watcher = await watchFolder(configDir, load, options.watch);
@@ -107,12 +128,21 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       reload: load,
       close: async () => {
         await watcher.close();
+        loads.close();
         await ads.close();
         await admin.close();
       },
     };
   } catch (error) {
+    loads.close();
     await ads.close();
     throw error;
   }
+}
+
+/** Of `host:port`; undefined for an address that means every interface of this machine. */
+function reachedAt(address: string): ServerAddress | undefined {
+  const { host, port } = splitAddress(address);
+  const name = host.replace(/^\[|\]$/g, "");
+  return /^[0:.]+$/.test(name) ? undefined : { host: name, port };
 }

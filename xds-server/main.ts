@@ -15,6 +15,7 @@ import { addLedgerCommands } from "./state/ledger/cli.ts";
 interface ServeOptions {
   readonly config: string;
   readonly xds: string;
+  readonly advertise?: string;
   readonly api: string;
   readonly wasm: WasmDelivery;
   readonly wasmDir?: string;
@@ -33,6 +34,7 @@ async function serve(options: ServeOptions): Promise<void> {
     wasm: options.wasm,
     log,
     ...(options.wasmDir === undefined ? {} : { wasmDir: options.wasmDir }),
+    ...(options.advertise === undefined ? {} : { advertise: options.advertise }),
   });
   const stop = () => {
     // A second signal, or a shutdown that hangs, ends the process at once.
@@ -78,6 +80,7 @@ program
   .description("serve the configuration of a folder to Envoys over ADS; prints `ready {...}` when it does")
   .requiredOption("--config <dir>", "folder of YAML files; watched")
   .option("--xds <host:port>", "address for Envoys; port 0 takes a free one", "127.0.0.1:0")
+  .option("--advertise <host:port>", "where Envoys reach --xds, if not at that address (for the loads of endpoints)")
   .option("--api <host:port>", "address of the admin API; port 0 takes a free one", "127.0.0.1:0")
   .addOption(new Option("--wasm <how>", "how Envoy gets filter code").choices(["inline", "file"]).default("inline"))
   .option("--wasm-dir <dir>", "folder of the compiled filters (default: the package's own)")

@@ -20,6 +20,7 @@ import {
   type FilterCode,
   llmFilters,
   loadWasmModule,
+  type ServerAddress,
   type WasmDelivery,
   type WasmModule,
   wasmPath,
@@ -35,6 +36,10 @@ export interface PublisherOptions {
   readonly metrics: ServerMetrics;
   readonly log: Logger;
   readonly now: () => number;
+  /** Where Envoys reach this server; undefined when it cannot tell. */
+  readonly server?: ServerAddress | undefined;
+  /** Told the model of every snapshot that is published. */
+  readonly onModel?: (model: Model) => void;
 }
 
 /** The node group that everything is published for. */
@@ -98,15 +103,16 @@ export class Publisher {
 
   /** The errors that kept the model from being published; empty when it is. */
   #publish(model: Model): readonly ConfigError[] {
-    const { configDir, cache, metrics, log, now } = this.#options;
+    const { configDir, cache, metrics, log, now, server, onModel } = this.#options;
     if (Object.values(model).every((list) => list.length === 0)) {
       return [generalError("TM_CONFIG_EMPTY", configDir, "there is no document in this folder")];
     }
     try {
       const { modules, missing } = this.#modules(model);
       if (missing.length > 0) return missing;
-      const snapshot = createSnapshot(buildResources(model, modules), cache.get(GROUP));
+      const snapshot = createSnapshot(buildResources(model, modules, server), cache.get(GROUP));
       const changed = cache.set(GROUP, snapshot);
+      onModel?.(model);
       this.#loadedAt = now();
       metrics.configLoaded.set(this.#loadedAt / 1_000);
       const counts: Record<string, number> = {};

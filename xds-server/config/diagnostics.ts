@@ -19,22 +19,36 @@ const MAX_ERRORS = 500;
 
 export class Diagnostics {
   readonly #errors: ConfigError[] = [];
+  readonly #warnings: ConfigError[] = [];
 
   /** @param remedy replaces the general remedy of the code when a better one is known */
   add(code: ErrorCode, { file, line, column }: Position, message: string, remedy: string = ERRORS[code].remedy): void {
     if (this.#errors.length < MAX_ERRORS) this.#errors.push({ code, message, remedy, file, line, column });
   }
 
+  /** As {@link add}, for what is right and still worth a word: the configuration is served. */
+  warn(code: ErrorCode, { file, line, column }: Position, message: string, remedy: string = ERRORS[code].remedy): void {
+    if (this.#warnings.length < MAX_ERRORS) this.#warnings.push({ code, message, remedy, file, line, column });
+  }
+
+  /** Of errors. */
   get count(): number {
     return this.#errors.length;
   }
 
   /** All errors in the order of files and positions. */
   sorted(): readonly ConfigError[] {
-    return [...this.#errors].sort((a, b) =>
-      a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1,
-    );
+    return [...this.#errors].sort(byPosition);
   }
+
+  /** Likewise. */
+  sortedWarnings(): readonly ConfigError[] {
+    return [...this.#warnings].sort(byPosition);
+  }
+}
+
+function byPosition(a: ConfigError, b: ConfigError): number {
+  return a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1;
 }
 
 /** `file:line:col: CODE message; remedy`, the form that editors and CI systems make clickable. */

@@ -2,6 +2,7 @@
 import { isMap, isScalar } from "yaml";
 import { type Cursor, childCursor, fail } from "./cursor.ts";
 import { destinationRuleSpec } from "./kinds/destination-rule.ts";
+import { endpointPickerSpec } from "./kinds/endpoint-picker.ts";
 import { gatewaySpec } from "./kinds/gateway.ts";
 import { llmRouterSpec } from "./kinds/llm-router.ts";
 import { metadata } from "./kinds/metadata.ts";
@@ -10,6 +11,7 @@ import { tokenRateLimitSpec } from "./kinds/token-rate-limit.ts";
 import { virtualServiceSpec } from "./kinds/virtual-service.ts";
 import type {
   DestinationRule,
+  EndpointPicker,
   Gateway,
   LlmRouter,
   Metadata,
@@ -21,7 +23,14 @@ import { extended, object, type Reader, required } from "./reader.ts";
 import { text } from "./scalars.ts";
 import { closest } from "./spelling.ts";
 
-export type Kind = "Gateway" | "ServiceEntry" | "VirtualService" | "DestinationRule" | "LLMRouter" | "TokenRateLimit";
+export type Kind =
+  | "Gateway"
+  | "ServiceEntry"
+  | "VirtualService"
+  | "DestinationRule"
+  | "LLMRouter"
+  | "TokenRateLimit"
+  | "EndpointPicker";
 
 /** A model while files are read. `damaged` holds the kinds of which a document could not be read: references to them cannot be judged. */
 export interface ModelParts {
@@ -31,6 +40,7 @@ export interface ModelParts {
   readonly destinationRules: DestinationRule[];
   readonly llmRouters: LlmRouter[];
   readonly tokenRateLimits: TokenRateLimit[];
+  readonly endpointPickers: EndpointPicker[];
   readonly damaged: Set<Kind>;
 }
 
@@ -89,6 +99,9 @@ const KINDS: Readonly<Record<Kind, KindEntry>> = {
   ),
   TokenRateLimit: kindEntry(TOKENMESH, tokenRateLimitSpec, (parts, meta, spec) =>
     parts.tokenRateLimits.push({ metadata: meta, gateways: gatewayNames(meta), spec }),
+  ),
+  EndpointPicker: kindEntry(TOKENMESH, endpointPickerSpec, (parts, meta, spec) =>
+    parts.endpointPickers.push({ metadata: meta, gateways: gatewayNames(meta), spec }),
   ),
 };
 

@@ -7,7 +7,10 @@ import { appliesTo, fullName, gatewayId } from "./gateway-scope.ts";
 import { splitHostPort } from "./host-names.ts";
 import type { Kind, ModelParts } from "./kind-registry.ts";
 import { CLUSTER_BYTES, llmClusterName } from "./llm-cluster-name.ts";
-import type { Destination, LlmRouter, Metadata } from "./model.ts";
+import type { Destination, Gateway, LlmRouter, Metadata } from "./model.ts";
+import { checkPicker, poolPosition } from "./picker-links.ts";
+import { poolDestination } from "./picker-targets.ts";
+import type { LlmTraffic } from "./rate-limit-model.ts";
 import { positionOf } from "./reader.ts";
 import { serviceClusterName } from "./service-cluster-name.ts";
 import { type DestinationFault, ServiceLinks } from "./service-links.ts";
@@ -19,6 +22,10 @@ interface GatewayFilter {
   readonly gateways: readonly string[] | undefined;
 }
 
+interface TrafficFilter extends GatewayFilter {
+  readonly spec: LlmTraffic;
+}
+
 export function checkLinks(parts: ModelParts, diagnostics: Diagnostics): void {
   const link = new Linker(parts, diagnostics);
   link.uniqueNames();
@@ -28,6 +35,7 @@ export function checkLinks(parts: ModelParts, diagnostics: Diagnostics): void {
   link.destinations();
   link.llmTargets();
   link.rateLimitServices();
+  link.endpointPickers();
   link.onePerGateway();
   link.sameTraffic();
 }
@@ -43,14 +51,15 @@ class Linker {
   }
 
   uniqueNames(): void {
-    const { gateways, serviceEntries, virtualServices, destinationRules, llmRouters, tokenRateLimits } = this.#parts;
-    const kinds = {
-      Gateway: gateways,
-      ServiceEntry: serviceEntries,
-      VirtualService: virtualServices,
-      DestinationRule: destinationRules,
-      LLMRouter: llmRouters,
-      TokenRateLimit: tokenRateLimits,
+    const parts = this.#parts;
+    const kinds: Readonly<Record<Kind, readonly { readonly metadata: Metadata }[]>> = {
+      Gateway: parts.gateways,
+      ServiceEntry: parts.serviceEntries,
+      VirtualService: parts.virtualServices,
+      DestinationRule: parts.destinationRules,
+      LLMRouter: parts.llmRouters,
+      TokenRateLimit: parts.tokenRateLimits,
+      EndpointPicker: parts.endpointPickers,
     };
     for (const [kind, objects] of Object.entries(kinds)) {
       const seen = new Map<string, Metadata>();
@@ -115,7 +124,8 @@ class Linker {
       }
     };
     for (const each of this.#parts.virtualServices) check(each.gateways, each.metadata, each, "gateways");
-    for (const each of [...this.#parts.llmRouters, ...this.#parts.tokenRateLimits])
+    const { llmRouters, tokenRateLimits, endpointPickers } = this.#parts;
+    for (const each of [...llmRouters, ...tokenRateLimits, ...endpointPickers])
       check(each.gateways, each.metadata, each.metadata, "annotations");
   }
 
@@ -193,9 +203,19 @@ class Linker {
     }
   }
 
+  endpointPickers(): void {
+    const context = { parts: this.#parts, services: this.#services, diagnostics: this.#diagnostics };
+    for (const picker of this.#parts.endpointPickers) {
+      for (const pool of picker.spec.pools)
+        this.#destination(poolDestination(pool), picker.metadata.namespace, poolPosition(pool));
+      checkPicker(picker, context);
+    }
+  }
+
   onePerGateway(): void {
     this.#onePerGateway("LLMRouter", this.#parts.llmRouters, "models");
     this.#onePerGateway("TokenRateLimit", this.#parts.tokenRateLimits, "rules");
+    this.#onePerGateway("EndpointPicker", this.#parts.endpointPickers, "pools");
   }
 
   #onePerGateway(kind: Kind, objects: readonly GatewayFilter[], content: string): void {
@@ -217,22 +237,33 @@ class Linker {
     }
   }
 
-  /** Where a limiter and a router are one filter, they must agree on what that filter reads. */
+  /** Where several are one filter, they must agree on what that filter reads: the router says it, and where there is none the limiter. */
   sameTraffic(): void {
-    const { gateways, llmRouters, tokenRateLimits } = this.#parts;
-    for (const limit of tokenRateLimits) {
-      for (const router of llmRouters) {
-        const shared = gateways.find((gateway) =>
-          [limit, router].every((each) => appliesTo(each.metadata, each.gateways, gateway)),
-        );
-        if (shared === undefined) continue;
-        const where = `LLMRouter ${fullName(router.metadata)}, which is in Gateway ${fullName(shared.metadata)} too`;
-        for (const { field, position, own, other } of trafficConflicts(limit.spec, router.spec)) {
-          const message = `spec.${field} is ${own} here and ${other} in ${where}`;
-          const remedy = `Leave ${field} out here, which takes the router's, or write the same value in both.`;
-          this.#diagnostics.add("TM_CONFIG_CONFLICT", position, message, remedy);
-        }
+    const { gateways, llmRouters, tokenRateLimits, endpointPickers } = this.#parts;
+    const has = (gateway: Gateway, each: GatewayFilter) => appliesTo(each.metadata, each.gateways, gateway);
+    const unrouted = gateways.filter((gateway) => !llmRouters.some((each) => has(gateway, each)));
+    for (const other of llmRouters) {
+      for (const own of [...tokenRateLimits, ...endpointPickers]) {
+        const shared = gateways.find((gateway) => has(gateway, own) && has(gateway, other));
+        this.#sameTraffic(own, other, "LLMRouter", shared);
       }
+    }
+    for (const other of tokenRateLimits) {
+      for (const own of endpointPickers) {
+        const shared = unrouted.find((gateway) => has(gateway, own) && has(gateway, other));
+        this.#sameTraffic(own, other, "TokenRateLimit", shared);
+      }
+    }
+  }
+
+  #sameTraffic(filter: TrafficFilter, against: TrafficFilter, kind: Kind, gateway: Gateway | undefined): void {
+    if (gateway === undefined) return;
+    const where = `${kind} ${fullName(against.metadata)}, which is in Gateway ${fullName(gateway.metadata)} too`;
+    const whose = kind === "LLMRouter" ? "the router's" : "the limiter's";
+    for (const { field, position, own, other } of trafficConflicts(filter.spec, against.spec)) {
+      const message = `spec.${field} is ${own} here and ${other} in ${where}`;
+      const remedy = `Leave ${field} out here, which takes ${whose}, or write the same value in both.`;
+      this.#diagnostics.add("TM_CONFIG_CONFLICT", position, message, remedy);
     }
   }
 

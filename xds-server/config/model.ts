@@ -2,6 +2,7 @@
  * The typed configuration: what the YAML kinds say, with defaults filled in and durations in milliseconds. Plain data; where a value stands in
  * its file is known to `positionOf` in reader.ts.
  */
+import type { EndpointPickerSpec } from "./endpoint-picker-model.ts";
 import type { LlmRouterSpec } from "./llm-model.ts";
 import type { TokenRateLimitSpec } from "./rate-limit-model.ts";
 
@@ -219,6 +220,14 @@ export interface TokenRateLimit {
   readonly spec: TokenRateLimitSpec;
 }
 
+/** `tokenmesh.io` EndpointPicker: which endpoint requests through some Gateways go to. */
+export interface EndpointPicker {
+  readonly metadata: Metadata;
+  /** Names of Gateways of the namespace; undefined for all of them. */
+  readonly gateways: readonly string[] | undefined;
+  readonly spec: EndpointPickerSpec;
+}
+
 /** All kinds of one configuration; lists are sorted by namespace and name. */
 export interface Model {
   readonly gateways: readonly Gateway[];
@@ -227,4 +236,5 @@ export interface Model {
   readonly destinationRules: readonly DestinationRule[];
   readonly llmRouters: readonly LlmRouter[];
   readonly tokenRateLimits: readonly TokenRateLimit[];
+  readonly endpointPickers: readonly EndpointPicker[];
 }

@@ -27,6 +27,7 @@ export function parseConfig(files: readonly SourceFile[]): ParseResult {
     destinationRules: [],
     llmRouters: [],
     tokenRateLimits: [],
+    endpointPickers: [],
     damaged: new Set(),
   };
   for (const { file, text } of files) {
@@ -43,8 +44,9 @@ export function parseConfig(files: readonly SourceFile[]): ParseResult {
     destinationRules: parts.destinationRules.sort(byName),
     llmRouters: parts.llmRouters.sort(byName),
     tokenRateLimits: parts.tokenRateLimits.sort(byName),
+    endpointPickers: parts.endpointPickers.sort(byName),
   };
-  return { ok: true, model, warnings: unusedDocuments(model) };
+  return { ok: true, model, warnings: [...unusedDocuments(model), ...diagnostics.sortedWarnings()] };
 }
 
 interface Named {

@@ -13,6 +13,15 @@ export interface DestinationFault {
   readonly kind?: "ServiceEntry" | "DestinationRule";
 }
 
+/** A service that a destination names. */
+export interface LinkedService {
+  /** Full name. */
+  readonly host: string;
+  readonly port: ServicePort;
+  readonly entry: ServiceEntry;
+  readonly rule: DestinationRule | undefined;
+}
+
 export class ServiceLinks {
   readonly #services = new Map<string, ServiceEntry>();
   readonly #rules = new Map<string, DestinationRule>();
@@ -37,13 +46,14 @@ export class ServiceLinks {
     return findByHost(this.#services, host, namespace) !== undefined;
   }
 
-  /** Full host name and port of a destination; undefined when it has faults. */
-  find(destination: Destination, namespace: string): { readonly host: string; readonly port: ServicePort } | undefined {
+  /** What a destination is; undefined when it has faults. */
+  find(destination: Destination, namespace: string): LinkedService | undefined {
     const { host, port } = destination;
     const key = resolveHost(this.#services, host, namespace);
-    if (key === undefined || this.faults(destination, namespace).length > 0) return undefined;
-    const found = this.#services.get(key)?.ports.find(({ number }) => port === undefined || number === port.number);
-    return found && { host: key, port: found };
+    const entry = key === undefined ? undefined : this.#services.get(key);
+    if (key === undefined || entry === undefined || this.faults(destination, namespace).length > 0) return undefined;
+    const found = entry.ports.find(({ number }) => port === undefined || number === port.number);
+    return found && { host: key, port: found, entry, rule: this.#rules.get(key) };
   }
 
   faults({ host, subset, port }: Destination, namespace: string): readonly DestinationFault[] {

@@ -1,13 +1,13 @@
 /**
- * Where the limiter and the router of a Gateway see traffic differently. They are one filter there, which reads a request once, so there is one
- * value of each field: the router's. A TokenRateLimit that does not write a field takes it over; one that writes another value is refused.
+ * Where limiter, picker and router of a Gateway see traffic differently. They are one filter there, which reads a request once, so there is one
+ * value of each field: the router's, without a router the limiter's. A document that does not write a field takes it over; one that writes another value is refused.
  */
 import type { Position } from "./diagnostics.ts";
 import type { LlmMetrics } from "./llm-model.ts";
 import type { LlmTraffic } from "./rate-limit-model.ts";
 import { isWritten, positionOf } from "./reader.ts";
 
-/** Not `tenantHeader`: each of the two has its own. */
+/** Not `tenantHeader`: each of them has its own. */
 const FIELDS = ["paths", "maxBodyBytes", "tokensPerByte", "duplicateModel", "accessLog"] as const;
 const METRICS = ["enabled", "models"] as const;
 
@@ -21,12 +21,10 @@ export interface TrafficConflict {
   readonly other: string;
 }
 
-/** Fields that `limit` writes with another value than `router` has, written or by default. Both must have been read from files. */
-export function trafficConflicts(limit: LlmTraffic, router: LlmTraffic): readonly TrafficConflict[] {
-  const metrics = isWritten(limit, "metrics")
-    ? written<LlmMetrics>(limit.metrics, router.metrics, METRICS, "metrics.")
-    : [];
-  return [...written<LlmTraffic>(limit, router, FIELDS, ""), ...metrics];
+/** Fields that `own` writes with another value than `other` has, written or by default. Both must have been read from files. */
+export function trafficConflicts(own: LlmTraffic, other: LlmTraffic): readonly TrafficConflict[] {
+  const metrics = isWritten(own, "metrics") ? written<LlmMetrics>(own.metrics, other.metrics, METRICS, "metrics.") : [];
+  return [...written<LlmTraffic>(own, other, FIELDS, ""), ...metrics];
 }
 
 function written<T extends object>(

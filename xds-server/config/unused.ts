@@ -7,9 +7,14 @@ import { positionOf } from "./reader.ts";
 
 const CODE = "TM_CONFIG_UNUSED";
 
-/** One warning for each LLMRouter and TokenRateLimit that no Gateway has; the model must have been read from files. */
-export function unusedDocuments({ gateways, llmRouters, tokenRateLimits }: Model): readonly ConfigError[] {
-  const kinds = { LLMRouter: llmRouters, TokenRateLimit: tokenRateLimits };
+/** One warning for each LLMRouter, TokenRateLimit and EndpointPicker that no Gateway has; the model must have been read from files. */
+export function unusedDocuments({
+  gateways,
+  llmRouters,
+  tokenRateLimits,
+  endpointPickers,
+}: Model): readonly ConfigError[] {
+  const kinds = { LLMRouter: llmRouters, TokenRateLimit: tokenRateLimits, EndpointPicker: endpointPickers };
   return Object.entries(kinds).flatMap(([kind, documents]) =>
     documents
       .filter((each) => !gateways.some((gateway) => appliesTo(each.metadata, each.gateways, gateway)))

@@ -16,7 +16,9 @@ const modules = {
   "llm-router": { hash: "0123456789abcdef", code: { inline: new Uint8Array([0, 0x61, 0x73, 0x6d]) } },
   "token-rate-limit": module(1),
   "llm-gateway": module(2),
+  "hash-ring": module(3),
 };
+const SERVER = { host: "192.0.2.7", port: 18_000 };
 const golden = (name: string) => fileURLToPath(new URL(`golden/${name}`, import.meta.url));
 
 function modelOf(...texts: readonly string[]): Model {
@@ -25,7 +27,7 @@ function modelOf(...texts: readonly string[]): Model {
   return result.model;
 }
 
-const build = (...texts: readonly string[]) => buildResources(modelOf(...texts), modules);
+const build = (...texts: readonly string[]) => buildResources(modelOf(...texts), modules, SERVER);
 const view = ({ any }: Resource) => toJson("google.protobuf.Any", any) as Record<string, unknown>;
 const find = (resources: readonly Resource[], typeUrl: string, name: string) => {
   const found = resources.find((each) => each.typeUrl === typeUrl && each.name === name);
@@ -33,7 +35,7 @@ const find = (resources: readonly Resource[], typeUrl: string, name: string) => 
   return view(found);
 };
 
-describe.each(["shop", "llm", "limits"])("%s.yaml", (name) => {
+describe.each(["shop", "llm", "limits", "picks"])("%s.yaml", (name) => {
   const text = readFileSync(golden(`${name}.yaml`), "utf8");
 
   it("gives exactly the resources of the golden file", async () => {

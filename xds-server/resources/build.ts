@@ -20,31 +20,43 @@ import {
 } from "./filters.ts";
 import { DEFAULT_BUFFER_BYTES, listener, listenerName } from "./listeners.ts";
 import { clusterReferences, llmClusterTargets, llmPools, poolCluster } from "./llm-clusters.ts";
-import { filterOf, llmFilters } from "./llm-filters.ts";
+import { filterOf, type LlmFilter, llmFilters } from "./llm-filters.ts";
+import { LOADS_CLUSTER, loadsCluster, type ServerAddress } from "./loads-cluster.ts";
+import { pickedClusters } from "./picker-pools.ts";
 import { routeTable } from "./routes.ts";
 import { type ClusterTarget, clusterName, clusterTargets, indexServices, type ServiceIndex } from "./service-index.ts";
 import { needsStreamEnd, streamEndConfig, streamEndName } from "./stream-end.ts";
 
-/** @throws Error when there is no module for a filter that the model needs, or (a mistake here) when a builder's output does not encode */
-export function buildResources(model: Model, modules: WasmModules): readonly Resource[] {
+/**
+ * @param server where Envoys reach this server; undefined when it does not know, and then filters do not ask it for loads
+ * @throws Error when there is no module for a filter that the model needs, or (a mistake here) when a builder's output does not encode
+ */
+export function buildResources(model: Model, modules: WasmModules, server?: ServerAddress): readonly Resource[] {
   const index = indexServices(model);
   const targets = model.llmRouters.flatMap((router) => llmClusterTargets(router, index));
   const pools = model.llmRouters.flatMap(llmPools);
+  const isPicked = pickedClusters(model, index);
+  const build = (filter: LlmFilter) => builtFilter(filter, modules, index, server !== undefined);
+  const filters = llmFilters(model).map(build);
   return [
-    ...[...clusterTargets(index), ...targets].flatMap(clusterResources),
+    ...[...clusterTargets(index), ...targets].flatMap((target) => clusterResources(target, isPicked(target))),
     ...pools.map((pool) =>
       createResource(TypeUrl.cluster, pool.name, poolCluster(pool), clusterReferences(pool.members)),
     ),
-    ...model.gateways.flatMap((gateway) => gatewayResources(gateway, model, modules, index)),
-    ...filterResources(llmFilters(model).map((filter) => builtFilter(filter, modules, index))),
+    ...(server !== undefined && filters.some(({ picker }) => picker?.feedCluster !== undefined)
+      ? [createResource(TypeUrl.cluster, LOADS_CLUSTER, loadsCluster(server))]
+      : []),
+    ...model.gateways.flatMap((gateway) => gatewayResources(gateway, model, build, index)),
+    ...filterResources(filters),
   ];
 }
 
-function clusterResources(target: ClusterTarget): readonly Resource[] {
+function clusterResources(target: ClusterTarget, isPicked: boolean): readonly Resource[] {
   const name = clusterName(target);
-  if (!isEdsCluster(target)) return [createResource(TypeUrl.cluster, name, cluster(target))];
+  const object = cluster(target, isPicked);
+  if (!isEdsCluster(target)) return [createResource(TypeUrl.cluster, name, object)];
   return [
-    createResource(TypeUrl.cluster, name, cluster(target), [{ typeUrl: TypeUrl.endpoints, name }]),
+    createResource(TypeUrl.cluster, name, object, [{ typeUrl: TypeUrl.endpoints, name }]),
     createResource(TypeUrl.endpoints, name, clusterLoadAssignment(target)),
   ];
 }
@@ -52,16 +64,17 @@ function clusterResources(target: ClusterTarget): readonly Resource[] {
 function gatewayResources(
   gateway: Gateway,
   model: Model,
-  modules: WasmModules,
+  build: (filter: LlmFilter) => BuiltFilter,
   index: ServiceIndex,
 ): readonly Resource[] {
   const filter = filterOf(gateway, model);
   const services = model.virtualServices.filter((service) => serviceApplies(service, gateway));
-  const built = filter === undefined ? [] : [builtFilter(filter, modules, index)];
+  const built = filter === undefined ? [] : [build(filter)];
   const filters = {
     network: built.filter((each) => needsStreamEnd(each.filter)).map(streamEndName),
     downstream: built.map(filterName),
     upstream: built.filter((each) => needsAttemptFilter(each.filter)).map(attemptFilterName),
+    picks: filter?.picker !== undefined,
   };
   const bufferBytes = filter === undefined ? DEFAULT_BUFFER_BYTES : filterBufferBytes(filter);
   return gateway.servers.flatMap((server) => {

@@ -2,6 +2,7 @@
 import type { ProtoObject } from "../../protos/index.ts";
 import type { AppProtocol, LoadBalancerName, OutlierDetection, TrafficPolicy } from "../config/model.ts";
 import { clusterLoadAssignment, endpointMetadata, socketAddress } from "./endpoints.ts";
+import { overrideHostPolicy } from "./override-host.ts";
 import { ADS, any, protoDuration, someOf, wrapped } from "./proto-values.ts";
 import { type ClusterTarget, clusterName } from "./service-index.ts";
 
@@ -23,7 +24,8 @@ export function isEdsCluster({ service }: ClusterTarget): boolean {
   return service.entry.resolution === "STATIC";
 }
 
-export function cluster(target: ClusterTarget): ProtoObject {
+/** @param isPicked whether a filter picks its endpoints; then the balancer of its policy is not asked */
+export function cluster(target: ClusterTarget, isPicked = false): ProtoObject {
   const name = clusterName(target);
   const policy = effectivePolicy(target);
   const { connectionPool } = policy;
@@ -31,7 +33,9 @@ export function cluster(target: ClusterTarget): ProtoObject {
     name,
     ...discovery(target, name),
     connect_timeout: protoDuration(connectionPool?.tcp?.connectTimeout ?? CONNECT_TIMEOUT_MS),
-    lb_policy: LB_POLICIES[policy.loadBalancer?.simple ?? "UNSPECIFIED"],
+    ...(isPicked
+      ? { load_balancing_policy: overrideHostPolicy() }
+      : { lb_policy: LB_POLICIES[policy.loadBalancer?.simple ?? "UNSPECIFIED"] }),
     circuit_breakers: {
       thresholds: [
         {
@@ -43,7 +47,7 @@ export function cluster(target: ClusterTarget): ProtoObject {
       ],
     },
     outlier_detection: policy.outlierDetection && outlierDetection(policy.outlierDetection),
-    common_lb_config: commonLbConfig(policy.outlierDetection),
+    common_lb_config: commonLbConfig(policy.outlierDetection, isPicked),
     typed_extension_protocol_options: {
       [HTTP_PROTOCOL_OPTIONS]: any(HTTP_PROTOCOL_OPTIONS, protocolOptions(target.port.protocol, policy)),
     },
@@ -96,8 +100,9 @@ function outlierDetection(config: OutlierDetection): ProtoObject {
   };
 }
 
-function commonLbConfig(config: OutlierDetection | undefined): ProtoObject | undefined {
-  const percent = config?.minHealthPercent;
+/** Envoy sends to unhealthy endpoints, too, when less than half are healthy. Behind a picker that would undo what it does, so it is off. */
+function commonLbConfig(config: OutlierDetection | undefined, isPicked: boolean): ProtoObject | undefined {
+  const percent = config?.minHealthPercent ?? (isPicked ? 0 : undefined);
   return percent === undefined ? undefined : { healthy_panic_threshold: { value: percent } };
 }
 

@@ -1,5 +1,6 @@
 /** Endpoints of a cluster: ClusterLoadAssignment, `envoy/config/endpoint/v3/endpoint.proto`. */
 import type { ProtoObject } from "../../protos/index.ts";
+import { endpointPort, isDraining, isUnixSocket, selectedEndpoints } from "../config/endpoint-selection.ts";
 import type { Endpoint, Locality } from "../config/model.ts";
 import { wrapped } from "./proto-values.ts";
 import { type ClusterTarget, clusterName } from "./service-index.ts";
@@ -7,7 +8,7 @@ import { type ClusterTarget, clusterName } from "./service-index.ts";
 /** The endpoints that a target selects by its subset's labels, grouped by locality in a stable order. */
 export function clusterLoadAssignment(target: ClusterTarget): ProtoObject {
   const groups = new Map<string, { locality: Locality | undefined; endpoints: Endpoint[] }>();
-  for (const endpoint of selectedEndpoints(target)) {
+  for (const endpoint of selectedEndpoints(target.service.entry, target.subset?.labels)) {
     const { locality } = endpoint;
     const key = locality === undefined ? "" : `${locality.region}/${locality.zone}/${locality.subZone}`;
     const group = groups.get(key) ?? { locality, endpoints: [] };
@@ -25,16 +26,11 @@ export function clusterLoadAssignment(target: ClusterTarget): ProtoObject {
   };
 }
 
-function selectedEndpoints({ service, subset }: ClusterTarget): readonly Endpoint[] {
-  const { endpoints } = service.entry;
-  if (subset === undefined) return endpoints;
-  return endpoints.filter(({ labels }) => [...subset.labels].every(([key, value]) => labels.get(key) === value));
-}
-
 function lbEndpoint(endpoint: Endpoint, target: ClusterTarget): ProtoObject {
   return {
     endpoint: { address: endpointAddress(endpoint, target) },
     metadata: endpointMetadata(target),
+    health_status: isDraining(endpoint) ? "DRAINING" : undefined,
     load_balancing_weight: wrapped(endpoint.weight),
   };
 }
@@ -44,9 +40,10 @@ export function endpointMetadata({ llm }: ClusterTarget): ProtoObject | undefine
   return llm && { filter_metadata: { tokenmesh: { fields: { target: { stringValue: llm.target } } } } };
 }
 
-function endpointAddress({ address, ports }: Endpoint, { port }: ClusterTarget): ProtoObject {
-  if (address.startsWith("unix://")) return { pipe: { path: address.slice("unix://".length) } };
-  return socketAddress(address, ports.get(port.name) ?? port.targetPort ?? port.number);
+function endpointAddress(endpoint: Endpoint, { port }: ClusterTarget): ProtoObject {
+  const { address } = endpoint;
+  if (isUnixSocket(endpoint)) return { pipe: { path: address.slice("unix://".length) } };
+  return socketAddress(address, endpointPort(endpoint, port));
 }
 
 export function socketAddress(address: string, port: number): ProtoObject {

@@ -8,7 +8,10 @@ import type { TokenRateLimit } from "../config/model.ts";
 import { DEFAULT_BUFFER_BYTES } from "./listeners.ts";
 import { clusterReferences, llmClusterReferences } from "./llm-clusters.ts";
 import { codeOf, type FilterCode, type LlmFilter } from "./llm-filters.ts";
-import { gatewayConfiguration, pluginConfiguration, rateLimitConfiguration } from "./plugin-configuration.ts";
+import { LOADS_CLUSTER } from "./loads-cluster.ts";
+import { type PickerConfiguration, pickerJson } from "./picker-configuration.ts";
+import { resolvedPools } from "./picker-pools.ts";
+import { gatewayConfiguration, pluginConfiguration, rateLimits, stageConfiguration } from "./plugin-configuration.ts";
 import { any } from "./proto-values.ts";
 import { clusterName, resolveDestination, type ServiceIndex } from "./service-index.ts";
 
@@ -30,14 +33,35 @@ export interface BuiltFilter {
   readonly module: WasmModule;
   /** Cluster of the limiter's Rate Limit Service. */
   readonly serviceCluster: string | undefined;
+  readonly picker: PickerConfiguration | undefined;
 }
 
-/** @throws Error when there is no module for the filter */
-export function builtFilter(filter: LlmFilter, modules: WasmModules, index: ServiceIndex): BuiltFilter {
+/**
+ * @param hasFeed whether Envoys can ask for the loads of endpoints
+ * @throws Error when there is no module for the filter
+ */
+export function builtFilter(
+  filter: LlmFilter,
+  modules: WasmModules,
+  index: ServiceIndex,
+  hasFeed: boolean,
+): BuiltFilter {
   const code = codeOf(filter);
   const module = modules[code];
   if (module === undefined) throw new Error(`the module of ${code} is missing`);
-  return { filter, module, serviceCluster: filter.limit && rateLimitCluster(filter.limit, index) };
+  const serviceCluster = filter.limit && rateLimitCluster(filter.limit, index);
+  return { filter, module, serviceCluster, picker: pickerOf(filter, index, hasFeed) };
+}
+
+function pickerOf(
+  { picker, router }: LlmFilter,
+  index: ServiceIndex,
+  hasFeed: boolean,
+): PickerConfiguration | undefined {
+  if (picker === undefined) return undefined;
+  const pools = resolvedPools(picker, router, index);
+  const asks = hasFeed && picker.spec.feed !== undefined && pools.some(({ endpoints }) => endpoints !== undefined);
+  return { spec: picker.spec, pools, feedCluster: asks ? LOADS_CLUSTER : undefined };
 }
 
 /** The service is one of the configuration's, so its cluster is there already. */
@@ -72,14 +96,16 @@ interface FilterVm {
 /**
  * Budgets lie in shared data, so the id of a VM that keeps some is the name of their document and nothing else: new code goes on with them, a
  * Gateway with a router shares them with one that has none, and rules of two documents never meet in one budget. The code's hash is its configuration instead.
+ * Likewise the loads of a picker's endpoints; with a limiter they lie beside the budgets.
  */
-function filterVm({ filter: { router, limit }, module: { hash } }: BuiltFilter): FilterVm {
+function filterVm({ filter: { router, limit, picker }, module: { hash } }: BuiltFilter): FilterVm {
   const variables = router === undefined ? [] : environmentNames(router.spec);
-  if (limit === undefined) {
+  const keeper = limit ?? picker;
+  if (keeper === undefined) {
     const tag = variables.length === 0 ? hash : `${hash}-${contentHash(variables.join())}`;
     return { id: `llm-router-${tag}`, configuration: undefined, tag, variables };
   }
-  const id = `token-rate-limit/${fullName(limit.metadata)}`;
+  const id = `${limit === undefined ? "endpoint-picker" : "token-rate-limit"}/${fullName(keeper.metadata)}`;
   const configuration = [hash, ...variables].join(" ");
   return { id, configuration, tag: `${hash}-${contentHash([id, ...variables].join())}`, variables };
 }
@@ -111,15 +137,15 @@ function pluginName(filter: LlmFilter): string {
 }
 
 /** Of the documents that the filter is made of. */
-export function documentNames({ router, limit }: LlmFilter): string {
-  return [router, limit].flatMap((each) => (each === undefined ? [] : fullName(each.metadata))).join("+");
+export function documentNames({ router, limit, picker }: LlmFilter): string {
+  return [router, limit, picker].flatMap((each) => (each === undefined ? [] : fullName(each.metadata))).join("+");
 }
 
 /** What a connection must be able to hold for the filter: a whole body, and a chunk that has just passed the limit. */
-export function filterBufferBytes({ router, limit }: LlmFilter): number {
+export function filterBufferBytes({ router, traffic }: LlmFilter): number {
   // Envoy 1.36 and 1.37 count a held body twice: over half the limit they give up retries.
   const copies = router?.spec.rules.some(({ fallback }) => fallback !== undefined) ? 2 : 1;
-  return copies * (router ?? limit).spec.maxBodyBytes + DEFAULT_BUFFER_BYTES;
+  return copies * traffic.maxBodyBytes + DEFAULT_BUFFER_BYTES;
 }
 
 export function filterConfig(built: BuiltFilter): ProtoObject {
@@ -131,17 +157,20 @@ export function filterConfig(built: BuiltFilter): ProtoObject {
   });
 }
 
-function configurationOf({ filter: { router, limit }, serviceCluster }: BuiltFilter): string {
-  if (router === undefined) return rateLimitConfiguration({ spec: limit.spec, serviceCluster });
-  return limit === undefined
-    ? pluginConfiguration(router)
-    : gatewayConfiguration(router, { spec: limit.spec, serviceCluster });
+function configurationOf({ filter, serviceCluster, picker }: BuiltFilter): string {
+  const { router, limit, traffic } = filter;
+  const rateLimit = limit && rateLimits({ spec: limit.spec, serviceCluster });
+  const endpointPicker = picker && pickerJson(picker);
+  if (codeOf(filter) === "llm-gateway") return gatewayConfiguration(traffic, { router, rateLimit, endpointPicker });
+  return router === undefined
+    ? stageConfiguration(traffic, { ...rateLimit, ...endpointPicker })
+    : pluginConfiguration(router);
 }
 
 /** Every cluster that the filter may name. */
-export function filterClusters({ filter: { router }, serviceCluster }: BuiltFilter): readonly Reference[] {
-  const service = serviceCluster === undefined ? [] : clusterReferences([serviceCluster]);
-  return router === undefined ? service : [...llmClusterReferences(router), ...service];
+export function filterClusters({ filter: { router }, serviceCluster, picker }: BuiltFilter): readonly Reference[] {
+  const services = clusterReferences([serviceCluster, picker?.feedCluster].filter((each) => each !== undefined));
+  return router === undefined ? services : [...llmClusterReferences(router), ...services];
 }
 
 export function attemptFilterConfig(built: BuiltFilter): ProtoObject {

@@ -3,19 +3,18 @@
 import { type ProtoObject, typeUrlOf } from "../../protos/index.ts";
 import type { Gateway, GatewayServer } from "../config/model.ts";
 import { socketAddress } from "./endpoints.ts";
+import { ENDPOINT_HEADER, PREFIX_HEADER } from "./override-host.ts";
 import { ADS, any, protoDuration } from "./proto-values.ts";
 import { streamEndFilter } from "./stream-end.ts";
 
 /** Read and write buffer of a connection when no filter needs more: Envoy's own default. */
 export const DEFAULT_BUFFER_BYTES = 1024 * 1024;
 
-/** Chosen endpoints travel in this header inside Envoy; a client must not be able to choose one. */
-const ENDPOINT_HEADER = "x-gateway-destination-endpoint";
-
 const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const ROUTER = "envoy.extensions.filters.http.router.v3.Router";
 const UPSTREAM_CODEC = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
-const HEADER_MUTATION = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation";
+const HEADER_MUTATION = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
+const EARLY_HEADER_MUTATION = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation";
 
 /** Names of ECDS filter configurations. */
 export interface DiscoveredFilters {
@@ -25,6 +24,8 @@ export interface DiscoveredFilters {
   readonly downstream: readonly string[];
   /** Behind the choice of the endpoint, once per attempt. */
   readonly upstream: readonly string[];
+  /** One of those in front of the router picks endpoints. */
+  readonly picks: boolean;
 }
 
 /** `namespace/gateway/port`: the name of the listener and of its route table. */
@@ -89,17 +90,28 @@ function connectionManager(name: string, filters: DiscoveredFilters, bufferBytes
     early_header_mutation_extensions: [
       {
         name: "envoy.http.early_header_mutation.header_mutation",
-        typed_config: any(HEADER_MUTATION, { mutations: [{ remove: ENDPOINT_HEADER }] }),
+        typed_config: any(EARLY_HEADER_MUTATION, {
+          mutations: [{ remove: ENDPOINT_HEADER }, { remove: PREFIX_HEADER }],
+        }),
       },
     ],
   };
 }
 
 /** Filters of the members of a composite cluster do not run, so they stand here, where they run for every cluster. */
-function upstreamFilters({ upstream }: DiscoveredFilters): ProtoObject {
-  if (upstream.length === 0) return {};
+function upstreamFilters({ upstream, picks }: DiscoveredFilters): ProtoObject {
+  const filters = [...upstream.map(discoveredFilter), ...(picks ? [withoutEndpoints()] : [])];
+  if (filters.length === 0) return {};
   const codec = { name: "envoy.filters.http.upstream_codec", typed_config: any(UPSTREAM_CODEC) };
-  return { upstream_http_filters: [...upstream.map(discoveredFilter), codec] };
+  return { upstream_http_filters: [...filters, codec] };
+}
+
+/** Who else could have answered is nobody's business upstream. Envoy has read the list before the first attempt, for all of them. */
+function withoutEndpoints(): ProtoObject {
+  return {
+    name: "envoy.filters.http.header_mutation",
+    typed_config: any(HEADER_MUTATION, { mutations: { request_mutations: [{ remove: ENDPOINT_HEADER }] } }),
+  };
 }
 
 /** A filter whose configuration comes by ECDS: it can change without draining connections. */

@@ -13,6 +13,7 @@ const module = (hash: string) => ({ hash, code: { inline: new Uint8Array([1]) } 
 const MODULES: WasmModules = {
   "llm-router": module("router"),
   "token-rate-limit": module("limiter"),
+  "hash-ring": module("picker"),
   "llm-gateway": module("gateway"),
 };
 
@@ -50,6 +51,13 @@ const limit = (metadata: object, spec: object = {}) => ({
   kind: "TokenRateLimit",
   metadata,
   spec: { rules: [RULE], ...spec },
+});
+
+const pick = (metadata: object, spec: object = {}) => ({
+  apiVersion: "tokenmesh.io/v1alpha1",
+  kind: "EndpointPicker",
+  metadata,
+  spec: { pools: [{ name: "main", host: "a.test" }], ...spec },
 });
 
 function parse(documents: readonly object[]): Model {
@@ -123,6 +131,41 @@ describe("what applies to a Gateway is one filter", () => {
     );
   });
 
+  it("with a picker: alone a module of its own, a stage beside any other", () => {
+    const documents = [
+      ...["picked", "limited", "routed", "all"].map((name) => gateway(name)),
+      service("a"),
+      router(named("chat", "routed, all")),
+      limit(named("budgets", "limited, all")),
+      pick(named("picks")),
+    ];
+    const resources = build(documents);
+    const down = (name: string) => filtersOf(resources, `default/${name}/http`).down;
+    const all = "default/chat+default/budgets+default/picks";
+    expect(["picked", "limited", "routed", "all"].map(down)).toEqual([
+      ["tokenmesh.hash-ring/default/picks"],
+      ["tokenmesh.llm-gateway/default/budgets+default/picks"],
+      ["tokenmesh.llm-gateway/default/chat+default/picks"],
+      [`tokenmesh.llm-gateway/${all}`],
+    ]);
+    const configurations = [...plugins(resources)].map(([name, { root_id, configuration, vm_config }]) => {
+      const { router: r, rateLimit, endpointPicker, pools } = JSON.parse(configuration?.value ?? "{}");
+      const members = [r && "router", rateLimit && "rateLimit", endpointPicker && "endpointPicker", pools && "pools"];
+      return [name.replace(/^.*?\//, ""), [root_id, vm_config.vm_id, ...members.filter((each) => each !== undefined)]];
+    });
+    expect(Object.fromEntries(configurations)).toEqual({
+      "default/picks": ["hash-ring", "endpoint-picker/default/picks", "pools"],
+      "default/budgets+default/picks": [
+        "llm-gateway",
+        "token-rate-limit/default/budgets",
+        "rateLimit",
+        "endpointPicker",
+      ],
+      "default/chat+default/picks": ["llm-gateway", "endpoint-picker/default/picks", "router", "endpointPicker"],
+      [all]: ["llm-gateway", "token-rate-limit/default/budgets", "router", "rateLimit", "endpointPicker"],
+    });
+  });
+
   it("whatever namespaces the documents are in", () => {
     const documents = [gateway("edge"), router(named("c")), limit(named("b", "default/edge", "teams"))];
     expect(filtersOf(build(documents), "default/edge/http").down).toEqual(["tokenmesh.llm-gateway/default/c+teams/b"]);
@@ -134,12 +177,21 @@ describe("what applies to a Gateway is one filter", () => {
     ]);
   });
 
+  it("and a picker likewise", () => {
+    expect([...plugins(build([service("a"), pick(named("picks"))])).keys()]).toEqual([
+      "tokenmesh.hash-ring/default/picks",
+    ]);
+  });
+
   it("and needs its own module and no other", () => {
-    const codes = (...documents: object[]) => llmFilters(parse([gateway("edge"), ...documents])).map(codeOf);
-    const [chat, budgets] = [router(named("chat")), limit(named("budgets"))];
-    expect([codes(chat), codes(budgets), codes(chat, budgets), codes()]).toEqual([
+    const codes = (...documents: object[]) =>
+      llmFilters(parse([gateway("edge"), service("a"), ...documents])).map(codeOf);
+    const [chat, budgets, picks] = [router(named("chat")), limit(named("budgets")), pick(named("picks"))];
+    expect([codes(chat), codes(budgets), codes(picks), codes(chat, budgets), codes(budgets, picks), codes()]).toEqual([
       ["llm-router"],
       ["token-rate-limit"],
+      ["hash-ring"],
+      ["llm-gateway"],
       ["llm-gateway"],
       [],
     ]);
@@ -159,6 +211,8 @@ describe("the connection can hold what the filter holds", () => {
 
   it.each([
     ["a limiter", [limit(named("b"), { maxBodyBytes: MB })], 2 * MB],
+    ["a picker", [pick(named("p"), { maxBodyBytes: 2 * MB })], 3 * MB],
+    ["a limiter and a picker", [limit(named("b"), { maxBodyBytes: 5 * MB }), pick(named("p"))], 6 * MB],
     ["both", [router(named("c"), { maxBodyBytes: 3 * MB }), limit(named("b"))], 4 * MB],
     ["both, with fallbacks", [router(named("c"), { ...FALLBACK, maxBodyBytes: 3 * MB }), limit(named("b"))], 7 * MB],
     ["neither", [], MB],
@@ -287,6 +341,7 @@ describe("property: any documents at any Gateways", () => {
     /** Per Gateway, which of the two documents of each kind applies; 0 is none. */
     routers: fc.array(fc.nat(2), { minLength: 4, maxLength: 4 }),
     limits: fc.array(fc.nat(2), { minLength: 4, maxLength: 4 }),
+    pickers: fc.array(fc.nat(2), { minLength: 4, maxLength: 4 }),
     specs: fc.array(fc.constantFrom<object>({}, FALLBACK, { ...FALLBACK, accessLog: true }), {
       minLength: 2,
       maxLength: 2,
@@ -295,21 +350,22 @@ describe("property: any documents at any Gateways", () => {
 
   it("every filter that a listener names is there, in a listener that knows its documents, with its attempt filter in its VM", () => {
     fc.assert(
-      fc.property(kinds, ({ routers, limits, specs }) => {
+      fc.property(kinds, ({ routers, limits, pickers, specs }) => {
         const at = (which: readonly number[], n: number) => GATEWAYS.filter((_, index) => which[index] === n).join();
         const documents = [
           ...BASE.slice(1),
           ...GATEWAYS.map((name) => gateway(name)),
           ...[1, 2].map((n) => router(named(`r${n}`, at(routers, n)), specs[n - 1])),
           ...[1, 2].map((n) => limit(named(`l${n}`, at(limits, n)))),
+          ...[1, 2].map((n) => pick(named(`p${n}`, at(pickers, n)))),
         ];
-        const resources = build(documents);
+        const resources = buildResources(parse(documents), MODULES, { host: "192.0.2.7", port: 18_000 });
         expect(danglingReferences(createSnapshot(resources))).toEqual([]);
         const all = plugins(resources);
         for (const [index, name] of GATEWAYS.entries()) {
           const { down, up } = filtersOf(resources, `default/${name}/http`);
-          const [r, l] = [routers[index] ?? 0, limits[index] ?? 0];
-          const own = [...(r > 0 ? [`default/r${r}`] : []), ...(l > 0 ? [`default/l${l}`] : [])];
+          const [r, l, p] = [routers[index] ?? 0, limits[index] ?? 0, pickers[index] ?? 0];
+          const own = [r > 0 && `default/r${r}`, l > 0 && `default/l${l}`, p > 0 && `default/p${p}`].filter(Boolean);
           expect(down.map((each) => each.replace(/@.*/, "").replace(/^[^/]*\//, ""))).toEqual(
             own.length > 0 ? [own.join("+")] : [],
           );
@@ -320,6 +376,7 @@ describe("property: any documents at any Gateways", () => {
           if (attempt !== undefined) expect(attempt.vm_config).toEqual(filter?.vm_config);
           expect(filter?.configuration?.value.includes('"limits"') ?? false).toBe(l > 0);
           expect(filter?.configuration?.value.includes('"onUnknownModel"') ?? false).toBe(r > 0);
+          expect(filter?.configuration?.value.includes('"pools"') ?? false).toBe(p > 0);
         }
       }),
       { numRuns: 100 },

@@ -27,9 +27,9 @@ import type {
 } from "../config/rate-limit-model.ts";
 
 /** A value of JSON; what is undefined is left out. */
-type Json = string | number | boolean | undefined | readonly Json[] | { readonly [key: string]: Json };
+export type Json = string | number | boolean | undefined | readonly Json[] | { readonly [key: string]: Json };
 
-type JsonObject = { readonly [key: string]: Json };
+export type JsonObject = { readonly [key: string]: Json };
 
 /** For llm-router. */
 export function pluginConfiguration(router: LlmRouter): string {
@@ -54,15 +54,28 @@ export interface LimitConfiguration {
   readonly serviceCluster: string | undefined;
 }
 
-/** For llm-gateway. What both say of the traffic is the router's: the limiter says the same, or nothing (config/traffic-conflicts.ts). */
-export function gatewayConfiguration(router: LlmRouter, limit: LimitConfiguration): string {
-  const { responseHeaders } = router.spec;
-  const json: Json = {
-    ...trafficJson(router.spec),
-    router: { ...routerHeaders(router.spec), responseHeaders, ...decisions(router) },
-    rateLimit: rateLimits(limit),
-  };
+/** What stands in llm-gateway, a member for each; undefined for a stage that does not run. */
+export interface GatewayStages {
+  readonly router: LlmRouter | undefined;
+  readonly rateLimit: JsonObject | undefined;
+  readonly endpointPicker: JsonObject | undefined;
+}
+
+/** For llm-gateway. The traffic is that of one of them: the others say the same, or nothing (config/traffic-conflicts.ts). */
+export function gatewayConfiguration(traffic: LlmTraffic, stages: GatewayStages): string {
+  const { router, rateLimit, endpointPicker } = stages;
+  const json: Json = { ...trafficJson(traffic), router: router && routerJson(router), rateLimit, endpointPicker };
   return JSON.stringify(json);
+}
+
+function routerJson(router: LlmRouter): JsonObject {
+  const { responseHeaders } = router.spec;
+  return { ...routerHeaders(router.spec), responseHeaders, ...decisions(router) };
+}
+
+/** For a module with one stage: its members stand beside the traffic. */
+export function stageConfiguration(traffic: LlmTraffic, stage: JsonObject): string {
+  return JSON.stringify({ ...trafficJson(traffic), ...stage });
 }
 
 function routerHeaders({ routeHeader, clusterHeader, tenantHeader }: LlmRouterSpec): JsonObject {
@@ -133,7 +146,7 @@ function ruleJson({ name, match, targets, stickyBy, fallback }: LlmRule): Json {
   };
 }
 
-function matchJson(match: LlmMatch): Json {
+export function matchJson(match: LlmMatch): Json {
   const { promptTokens, headers } = match;
   return {
     models: match.models,
@@ -158,7 +171,7 @@ function decisionJson(decision: LlmDefault): Json {
 
 /** For token-rate-limit. */
 export function rateLimitConfiguration(limit: LimitConfiguration): string {
-  return JSON.stringify({ ...trafficJson(limit.spec), ...rateLimits(limit) });
+  return stageConfiguration(limit.spec, rateLimits(limit));
 }
 
 /** The member `rateLimit` of llm-gateway. */

@@ -1,5 +1,11 @@
 /** The gRPC side: `envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources` on one port. */
-import { Server, ServerCredentials, type ServiceDefinition, status } from "@grpc/grpc-js";
+import {
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  status,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
 import { ServerError } from "../errors.ts";
 import { MAX_REQUEST_BYTES } from "../stream/index.ts";
 import { type AdsCall, type StreamContext, serveStream } from "./ads-stream.ts";
@@ -27,6 +33,12 @@ export const ADS_SERVICE = {
   },
 } as const satisfies ServiceDefinition;
 
+/** Another service on the same port. */
+export interface SideService {
+  readonly definition: ServiceDefinition;
+  readonly implementation: UntypedServiceImplementation;
+}
+
 export interface AdsServer {
   /** `host:port` it listens on. */
   readonly address: string;
@@ -36,9 +48,14 @@ export interface AdsServer {
 
 /**
  * @param address `host:port`; port 0 takes a free one
+ * @param services what else is served there
  * @throws ServerError TM_LISTEN_FAILED, TM_USAGE
  */
-export async function startAdsServer(address: string, context: StreamContext): Promise<AdsServer> {
+export async function startAdsServer(
+  address: string,
+  context: StreamContext,
+  services: readonly SideService[] = [],
+): Promise<AdsServer> {
   const server = new Server({
     "grpc.max_receive_message_length": MAX_REQUEST_BYTES,
     "grpc.max_send_message_length": MAX_RESPONSE_BYTES,
@@ -61,6 +78,7 @@ export async function startAdsServer(address: string, context: StreamContext): P
       call.on("cancelled", () => open.delete(end));
     },
   });
+  for (const { definition, implementation } of services) server.addService(definition, implementation);
   const { host, port } = splitAddress(address);
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, number) => {

@@ -2,7 +2,7 @@
 import { isMap, isScalar } from "yaml";
 import { type Cursor, childCursor, fail } from "../cursor.ts";
 import { isEmpty, type Reader } from "../reader.ts";
-import { text } from "../scalars.ts";
+import { boolean, text } from "../scalars.ts";
 import { closest } from "../spelling.ts";
 
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
@@ -65,6 +65,13 @@ export function fromRequests(read: Reader<string>): Reader<string> {
 
 /** A header that requests bring along. */
 export const requestHeader = fromRequests(lowerHeader);
+
+/** `true`: a part of a key is there. */
+export const given: Reader<boolean> = (cursor) => {
+  const value = boolean(cursor);
+  if (value !== false) return value;
+  return fail(cursor, "TM_CONFIG_INVALID_VALUE", "false means nothing here", "Write true, or remove this part.");
+};
 
 /** The beginning of a path. */
 export const pathStart = text({

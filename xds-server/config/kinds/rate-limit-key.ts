@@ -2,8 +2,8 @@
 import { fail } from "../cursor.ts";
 import type { KeyPart, MetadataPath } from "../rate-limit-model.ts";
 import { exactlyOne, list, object, optional, positionOf, type Reader, required } from "../reader.ts";
-import { boolean, text } from "../scalars.ts";
-import { type Declared, needsTenant, requestHeader } from "./llm-names.ts";
+import { text } from "../scalars.ts";
+import { type Declared, given, needsTenant, requestHeader } from "./llm-names.ts";
 
 const name = text({ max: 256 });
 
@@ -11,13 +11,6 @@ export const metadataPath = object<MetadataPath>({
   namespace: required(name),
   path: required(list(name, { min: 1, max: 8 })),
 });
-
-/** `true`: the part is there. */
-const given: Reader<boolean> = (cursor) => {
-  const value = boolean(cursor);
-  if (value !== false) return value;
-  return fail(cursor, "TM_CONFIG_INVALID_VALUE", "false means nothing here", "Write true, or remove this part.");
-};
 
 function part(declared: Declared): Reader<KeyPart> {
   const read = exactlyOne(

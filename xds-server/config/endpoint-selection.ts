@@ -1,0 +1,53 @@
+/** Which endpoints of a service are meant, and what their labels say to an EndpointPicker. */
+import type { Endpoint, ServiceEntry, ServicePort } from "./model.ts";
+
+/** Endpoints that have all of the labels; without labels all, in the order of the file. */
+export function selectedEndpoints(
+  { endpoints }: ServiceEntry,
+  labels: ReadonlyMap<string, string> | undefined,
+): readonly Endpoint[] {
+  if (labels === undefined) return endpoints;
+  return endpoints.filter((each) => [...labels].every(([key, value]) => each.labels.get(key) === value));
+}
+
+export function endpointPort({ ports }: Endpoint, port: ServicePort): number {
+  return ports.get(port.name) ?? port.targetPort ?? port.number;
+}
+
+/** `unix:///path`, which no header can name. */
+export function isUnixSocket({ address }: Endpoint): boolean {
+  return address.startsWith("unix://");
+}
+
+/** Before the names of models that an endpoint serves, in keys of its labels, whatever the values; without such it serves all. */
+export const MODEL_LABEL = "model.tokenmesh.io/";
+/** Likewise of the LoRA adapters that it has. */
+export const ADAPTER_LABEL = "adapter.tokenmesh.io/";
+
+/** In byte order. */
+export function namesOf({ labels }: Endpoint, prefix: string): readonly string[] {
+  return [...labels.keys()]
+    .filter((key) => key.startsWith(prefix) && key.length > prefix.length)
+    .map((key) => key.slice(prefix.length))
+    .sort();
+}
+
+/** The filter counts no further. */
+const MAX_WEIGHT = 1_000;
+
+/** The smallest whole weights of the same proportions; where they are over 1,000, the nearest. */
+export function scaledWeights(endpoints: readonly Endpoint[]): (endpoint: Endpoint) => number {
+  const weights = endpoints.map(({ weight }) => weight);
+  const divisor = weights.reduce(greatestDivisor, 0) || 1;
+  const scale = Math.min(1, (MAX_WEIGHT * divisor) / Math.max(1, ...weights)) / divisor;
+  return ({ weight }) => Math.max(1, Math.round(weight * scale));
+}
+
+function greatestDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestDivisor(b, a % b);
+}
+
+/** It finishes what it has and gets no more. */
+export function isDraining({ labels }: Endpoint): boolean {
+  return labels.get("tokenmesh.io/draining") === "true";
+}
