@@ -4,6 +4,8 @@
  * The configuration has one member for each stage, and beside them the members that belong to none. A stage that is not named does not run. To add a
  * stage: read its member here and call `addStage`; no other stage knows of it (docs/write-a-stage.md).
  */
+import { PickerReader } from "../hash-ring/config";
+import { addEndpointPicker } from "../hash-ring/hash-ring";
 import { JsonNode } from "../lib/json-document";
 import { RoutingReader } from "../llm-router/config";
 import { addRouting } from "../llm-router/llm-router";
@@ -11,6 +13,9 @@ import { ConfigReader } from "../pipeline/config-reader";
 import { LlmRoot } from "../pipeline/llm-root";
 import { RateLimitReader } from "../token-rate-limit/config";
 import { addRateLimit } from "../token-rate-limit/token-rate-limit";
+
+/** Members of the configuration that are stages. */
+const STAGES = ["router", "rateLimit", "endpointPicker"];
 
 @final
 export class LlmGatewayRoot extends LlmRoot {
@@ -21,15 +26,22 @@ export class LlmGatewayRoot extends LlmRoot {
   read(configuration: JsonNode, reader: ConfigReader): void {
     for (let i = 0; i < configuration.names.length; i++) {
       const name = configuration.names[i];
-      if (!this.traffic.take(name, configuration.values[i], reader) && name != "router" && name != "rateLimit") reader.unknown(name);
+      if (!this.traffic.take(name, configuration.values[i], reader) && !STAGES.includes(name)) reader.unknown(name);
     }
     this.readRateLimit(configuration.get("rateLimit"), reader);
     const router = configuration.get("router");
-    if (router === null) {
-      reader.fail("router", "missing; it decides where requests go");
-    } else if (reader.isObject("router", router)) {
+    if (router !== null && reader.isObject("router", router)) {
       addRouting(this, new RoutingReader(reader, this.traffic, "router.").read(router, []));
     }
+    this.readPicker(configuration.get("endpointPicker"), router !== null, reader);
+    if (this.stages.length == 0 && reader.faults.length == 0) reader.fail("configuration", "has no stage; add router, rateLimit or endpointPicker");
+  }
+
+  /** Behind the router: pools go by where a request is routed to. */
+  private readPicker(node: JsonNode | null, hasRouter: bool, reader: ConfigReader): void {
+    if (node === null || !reader.isObject("endpointPicker", node)) return;
+    const config = new PickerReader(reader, this.traffic, "endpointPicker.", hasRouter).read(node, []);
+    if (reader.faults.length == 0) addEndpointPicker(this, config);
   }
 
   /** In front of the router: a refused request is not routed, and budgets go by the model that the client named. */

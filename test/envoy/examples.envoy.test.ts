@@ -1,6 +1,7 @@
 /**
  * The YAML files under envoy/istio. No cluster is here, so their Istio side is parsed only; their filters run on a real Envoy.
- * envoy/standalone is run by every other test of this folder (see gateways.ts) and by fallback-file.envoy.test.ts, envoy/stack by start.envoy.test.ts.
+ * envoy/standalone is run by every other test of this folder (see gateways.ts), by fallback-file and endpoint-file.envoy.test.ts,
+ * envoy/stack by start.envoy.test.ts.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

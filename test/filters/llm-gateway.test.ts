@@ -116,7 +116,11 @@ describe("the gateway", () => {
 describe("its configuration", () => {
   const wrong: [name: string, config: string | object, complaint: RegExp][] = [
     ["nothing", "", /llm-gateway: configuration: missing/],
-    ["no router", { maxBodyBytes: 1 }, /llm-gateway: router: missing; it decides where requests go/],
+    [
+      "no stage",
+      { maxBodyBytes: 1 },
+      /llm-gateway: configuration: has no stage; add router, rateLimit or endpointPicker/,
+    ],
     ["a router that is a list", { router: [] }, /llm-gateway: router: must be an object/],
     ["an unknown stage", { router, limiter: {} }, /llm-gateway: limiter: unknown field/],
     ["the router's fields outside of it", { router, models: [] }, /llm-gateway: models: unknown field/],

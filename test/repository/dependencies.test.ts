@@ -19,11 +19,13 @@ const table: readonly (readonly [folder: string, mayImport: readonly string[]])[
     "filters/token-rate-limit",
     ["filters/stream-end", "filters/pipeline", "filters/state", "filters/lib", "filters/sdk"],
   ],
+  ["filters/hash-ring", ["filters/pipeline", "filters/state", "filters/lib", "filters/sdk"]],
   [
     "filters/llm-gateway",
     [
       "filters/llm-router",
       "filters/token-rate-limit",
+      "filters/hash-ring",
       "filters/stream-end",
       "filters/pipeline",
       "filters/lib",
@@ -51,6 +53,7 @@ const table: readonly (readonly [folder: string, mayImport: readonly string[]])[
       "npm:protobufjs",
     ],
   ],
+  ["xds-server/state/loads", ["npm:@grpc/grpc-js", "npm:prom-client", "npm:protobufjs"]],
   ["xds-server/cache", ["protos"]],
   ["xds-server/stream", ["xds-server/cache", "protos"]],
   [

@@ -1,0 +1,416 @@
+/**
+ * Picks the endpoint that a request goes to: the one whose engine has the beginning of the prompt in its cache, unless it is much busier than the others; or by another
+ * policy. The choice is written to a header that Envoy's override_host load balancing obeys, with two more endpoints behind it for retries.
+ *
+ *   request   pool, prompt, pick; headers. Counted as in flight when it is sent on
+ *   answer    who it is from, and whether that is a failure; first byte: the prompt has been computed
+ *   end       in flight no more; what the engine says of its cache corrects what was predicted
+ *
+ * Design and numbers of the default policy: lib/pick/prefix-affinity.ts.
+ */
+import { Pool } from "../lib/pick/pool";
+import { OrcaReport } from "../lib/orca-report";
+import { PickRequest } from "../lib/pick/pick-request";
+import { Policy } from "../lib/pick/pool-settings";
+import { Outcome, Ticket } from "../lib/pick/ticket";
+import { xxhash64 } from "../lib/xxhash64";
+import { Exchange } from "../pipeline/exchange";
+import { noEndpoint, poolSaturated, Refusal, upstreamProtocolError, upstreamTimeout, upstreamUnreachable } from "../pipeline/refusal";
+import { DESTINATION } from "../pipeline/reserved-headers";
+import { Stage, StageState, Verdict } from "../pipeline/stage";
+import { Bytes, ByteWriter, headers, hexDigit, log, LogLevel, MapType, property, random, Status, time } from "../sdk";
+import { PickerConfig } from "./config";
+import { Pick, Served, Tokens } from "./picker-metrics";
+import { BLOCK_BYTES, hashOf, PickerPool, pickerPools } from "./picker-pool";
+import { PickerLoads } from "./picker-loads";
+import { PickerState } from "./picker-state";
+import { PoolConfig, ShedConfig } from "./pool-config";
+import { prefixChain, readPrefix } from "./prompt-prefix";
+import { hashParts, requestKey } from "./request-key";
+import { readSubset } from "./subset";
+
+const PREFIX_HEADER = Bytes.literal("x-llm-prefix");
+const UPSTREAM_ADDRESS = Bytes.literal("upstream\0address");
+const RESPONSE_CODE = Bytes.literal("response\0code");
+const ATTEMPTS = Bytes.literal("upstream\0request_attempt_count");
+const PLUGIN_NAME = Bytes.literal("plugin_name");
+/** Reference: ORCA, as vLLM understands it. */
+const LOAD = Bytes.literal("endpoint-load-metrics");
+const LOAD_FORMAT = Bytes.literal("endpoint-load-metrics-format");
+const TEXT_FORMAT = Bytes.literal("TEXT");
+const NS_PER_MS: u64 = 1_000_000;
+const PLUS: u8 = 0x2b;
+
+/** One for all streams: a request is picked for within one callback. */
+const request = new PickRequest();
+const text = new ByteWriter();
+const value = new Bytes();
+const load = new Bytes();
+const report = new OrcaReport();
+const nothing = new Bytes();
+/** Whose prompt `request` and `prefixChain` still hold. */
+let picked: PickerState | null = null;
+
+@final
+export class PickerStage extends Stage {
+  /** Null for a pool whose endpoints are not known. */
+  private readonly pools: (PickerPool | null)[];
+  private readonly loads: PickerLoads;
+  private readonly counting: PickerPool[];
+  private readonly owner: u32;
+  private seed: u64;
+  /** ms, as of the last time that anybody asked. */
+  private now: i64 = 0;
+
+  constructor(
+    private readonly config: PickerConfig,
+    private readonly tokensPerByte: f64,
+  ) {
+    super();
+    this.needsChat = config.needsChat;
+    this.needsPrompt = config.needsPrompt;
+    this.seed = random.bits() | 1;
+    const owner = pickerPools.nextOwner();
+    this.owner = owner;
+    const now = <i64>(time.now() / NS_PER_MS);
+    const scope = property.get(PLUGIN_NAME, value) == Status.Ok ? hashOf(value) : 0;
+    const own = ownLocality();
+    const names: Bytes[] = [];
+    const pools: (PickerPool | null)[] = [];
+    const counting: PickerPool[] = [];
+    for (let i = 0; i < config.pools.length; i++) {
+      const pool = config.pools[i];
+      const picker = pool.picks ? pickerPools.take(pool, config.pools.length, scope, own, tokensPerByte, owner, now) : null;
+      pools.push(picker);
+      if (picker === null) continue;
+      counting.push(picker);
+      names.push(pool.name);
+    }
+    this.pools = pools;
+    this.counting = counting;
+    this.loads = new PickerLoads(counting, owner, config.feed, names, scope);
+    log.text(LogLevel.Info, "endpoint picker: " + config.pools.length.toString() + " pools in force");
+  }
+
+  createState(): StageState {
+    return new PickerState();
+  }
+
+  onRequest(exchange: Exchange): Verdict {
+    const index = this.find(exchange);
+    if (index < 0) return Verdict.Next;
+    exchange.routed = true;
+    const config = unchecked(this.config.pools[index]);
+    const picker = unchecked(this.pools[index]);
+    const hasPrefix = config.needsPrompt && readPrefix(exchange, this.salt(exchange));
+    if (hasPrefix) writePrefix(prefixChain.key(this.prefixBlocks(config)));
+    return picker === null ? Verdict.Next : this.pick(exchange, config, picker, hasPrefix);
+  }
+
+  onSend(exchange: Exchange): void {
+    const state = this.stateOf(exchange);
+    const picker = state.pool;
+    if (picker === null || state.list.count == 0) return;
+    // A request that was held: what it was picked by belongs to another one by now.
+    if (picked !== state) {
+      request.reset(this.now, 0);
+      if (!this.stillThere(state, picker)) return;
+    }
+    picked = null;
+    picker.pool.sent(request, state.list, state.ticket);
+    this.loads.onSend(this.now);
+  }
+
+  onResponseHeaders(exchange: Exchange): void {
+    const state = this.stateOf(exchange);
+    const picker = state.pool;
+    if (picker === null) return;
+    const own = exchange.ownAnswer;
+    if (own !== null) {
+      state.failed = blames(own);
+      state.tellsNothing = !state.failed;
+      if (state.failed) picker.metrics.answered(Served.Failed);
+      return;
+    }
+    const status = property.integer(RESPONSE_CODE, 0);
+    state.failed = status >= 500;
+    if (property.get(UPSTREAM_ADDRESS, value) == Status.Ok && value.len > 0) this.servedBy(state, picker);
+    else state.tellsNothing = true;
+  }
+
+  /** The endpoint in `value` answered. */
+  private servedBy(state: PickerState, picker: PickerPool): void {
+    const pool = picker.pool;
+    const slot = pool.endpoints.find(hashOf(value));
+    const ticket = state.ticket;
+    if (slot < 0) {
+      picker.metrics.answered(Served.Elsewhere);
+      // A fallback: the answer says nothing of our endpoint, but that there had to be one does.
+      if (ticket.open && property.integer(ATTEMPTS, 1) > 1) blame(pool, ticket, this.now);
+      state.tellsNothing = true;
+    } else if (ticket.open && slot != ticket.slot) {
+      picker.metrics.answered(Served.Moved);
+      if (property.integer(ATTEMPTS, 1) > 1) blame(pool, ticket, this.now);
+      pool.served(ticket, slot, 0, 0, this.now);
+    } else {
+      picker.metrics.answered(state.failed ? Served.Failed : Served.Served);
+    }
+    if (slot >= 0 && state.asksLoad) this.readLoad(pool, slot);
+    if (this.config.servedHeader.len > 0) headers.replace(MapType.HttpResponseHeaders, this.config.servedHeader, value);
+  }
+
+  /** What the endpoint says of its load with this answer. Clients do not get it. */
+  private readLoad(pool: Pool, slot: i32): void {
+    if (headers.get(MapType.HttpResponseHeaders, LOAD, load) != Status.Ok) return;
+    if (report.read(load.ptr, load.len)) {
+      const engines = pool.endpoints.engines;
+      const known = engines.fresh(slot, this.now);
+      const waiting = report.waiting >= 0 ? report.waiting : known ? engines.waiting(slot) : 0;
+      const running = report.running >= 0 ? report.running : known ? engines.running(slot) : 0;
+      const cache = report.kvPermille >= 0 ? report.kvPermille : known ? engines.kvPermille(slot) : 0;
+      pool.endpoints.updateSnapshot(slot, this.now, waiting, running, cache);
+    }
+    headers.remove(MapType.HttpResponseHeaders, LOAD);
+  }
+
+  onFirstByte(exchange: Exchange): void {
+    const state = this.stateOf(exchange);
+    const picker = state.pool;
+    if (picker === null || state.failed || state.tellsNothing) return;
+    // Ticks come every few milliseconds while anything is in flight: that is exact enough, unless the time itself is what is gone by.
+    const exact = picker.settings.policy == Policy.LeastResponseTime;
+    picker.pool.firstByte(state.ticket, exact ? this.readTime() : this.now);
+  }
+
+  onEnd(exchange: Exchange): void {
+    const state = this.stateOf(exchange);
+    const picker = state.pool;
+    if (picked === state) picked = null;
+    if (picker !== null) this.settle(exchange, state, picker);
+    state.begin();
+  }
+
+  onTick(): void {
+    this.turn();
+    this.loads.show(this.now);
+    for (let i = 0; i < this.counting.length; i++) this.counting[i].metrics.flush();
+  }
+
+  onMoment(): bool {
+    return this.turn();
+  }
+
+  onCallAnswer(callId: u32, message: Bytes | null): bool {
+    return this.loads.onCallAnswer(callId, message, this.readTime());
+  }
+
+  onGone(): void {
+    const now = this.readTime();
+    this.loads.leave(now);
+    pickerPools.release(this.owner, now);
+  }
+
+  private turn(): bool {
+    const host = this.host;
+    return host !== null && this.counting.length > 0 && this.loads.turn(this.readTime(), host);
+  }
+
+  private readTime(): i64 {
+    this.now = <i64>(time.now() / NS_PER_MS);
+    return this.now;
+  }
+
+  private stateOf(exchange: Exchange): PickerState {
+    return changetype<PickerState>(unchecked(exchange.states[this.index]));
+  }
+
+  /** The first pool that the request belongs to, or -1. */
+  private find(exchange: Exchange): i32 {
+    const pools = this.config.pools;
+    for (let i = 0; i < pools.length; i++) {
+      const pool = unchecked(pools[i]);
+      if (goesTo(pool.targets, exchange.destination) && pool.match.holds(exchange)) return i;
+    }
+    return -1;
+  }
+
+  /** Prompts of tenants have nothing in common. */
+  private salt(exchange: Exchange): Bytes {
+    if (this.config.tenantHeader < 0) return nothing;
+    return exchange.headers.read(this.config.tenantHeader, value);
+  }
+
+  /** By the configured ratio, not the learned one: keys must stay as they are. */
+  private prefixBlocks(config: PoolConfig): i32 {
+    return max(1, <i32>Math.round(<f64>config.prefixTokens / (<f64>BLOCK_BYTES * this.tokensPerByte)));
+  }
+
+  private pick(exchange: Exchange, config: PoolConfig, picker: PickerPool, hasPrefix: bool): Verdict {
+    const state = this.stateOf(exchange);
+    const now = this.readTime();
+    const pool = picker.pool;
+    if (picker.owner != this.owner) picker.turnTo(this.owner, now);
+    this.loads.onRequest(now);
+    const host = this.host;
+    if (host !== null) host.hurry();
+    request.reset(now, this.nextRandom());
+    const bytes = hasPrefix ? prefixChain.bytes : <u32>exchange.bodySize;
+    request.tokens = <i32>(<f64>bytes * picker.tokensPerByte);
+    request.blockTokens = <f64>BLOCK_BYTES * picker.tokensPerByte;
+    if (hasPrefix) {
+      request.chain = prefixChain.chain;
+      request.blocks = prefixChain.blocks;
+    }
+    this.setKey(exchange, config, hasPrefix);
+    setModel(exchange);
+    const subset = config.subset;
+    if (subset !== null) readSubset(subset, exchange, pool.endpoints, picker, request);
+    const hinted = request.hasSubset;
+    picker.restrict(request);
+    const shed = config.shed;
+    if (shed !== null && mayShed(shed, exchange) && pool.saturation(now, <f64>shed.waiting, <f64>shed.kvPermille) >= 1) {
+      return this.refuse(exchange, picker, poolSaturated, Pick.Shed);
+    }
+    if (!pool.pick(request, state.list)) {
+      if (config.refuses || hinted) return this.refuse(exchange, picker, noEndpoint, Pick.Refused);
+      picker.metrics.picked(Pick.Fallback);
+      return Verdict.Next;
+    }
+    state.pool = picker;
+    state.tokens = request.tokens;
+    state.promptBytes = hasPrefix ? bytes : 0;
+    picked = state;
+    picker.metrics.picked(state.list.matched > 0 ? Pick.Affinity : request.hasKey ? Pick.Key : Pick.Load);
+    this.write(state, picker);
+    state.asksLoad = config.orca;
+    if (config.orca) headers.replace(MapType.HttpRequestHeaders, LOAD_FORMAT, TEXT_FORMAT);
+    return Verdict.Next;
+  }
+
+  private setKey(exchange: Exchange, config: PoolConfig, hasPrefix: bool): void {
+    const prefix = hasPrefix ? prefixChain.key(this.prefixBlocks(config)) : 0;
+    if (config.settings.policy == Policy.ConsistentHash) {
+      request.hasKey = hashParts(config.key, exchange, prefix, hasPrefix);
+      request.key = requestKey.hash;
+    } else if (config.settings.policy == Policy.PrefixAffinity) {
+      request.hasKey = hasPrefix;
+      request.key = prefix;
+    }
+  }
+
+  /** Names the endpoints of the list, best first. */
+  private write(state: PickerState, picker: PickerPool): void {
+    const list = state.list;
+    text.reset();
+    for (let i = 0; i < list.count; i++) {
+      if (i > 0) text.byte(0x2c);
+      text.bytes(picker.address(list.slot(i)));
+    }
+    headers.replace(MapType.HttpRequestHeaders, DESTINATION, text.view());
+  }
+
+  /** Endpoints may have gone while the request was held. False: all of the list have. */
+  private stillThere(state: PickerState, picker: PickerPool): bool {
+    const list = state.list;
+    const members = picker.pool.endpoints.members;
+    const before = list.count;
+    for (let i = list.count - 1; i >= 0; i--) if (!members.has(list.slot(i))) list.drop(i);
+    if (list.count == before) return true;
+    if (list.count > 0) {
+      this.write(state, picker);
+      return true;
+    }
+    headers.remove(MapType.HttpRequestHeaders, DESTINATION);
+    state.pool = null;
+    return false;
+  }
+
+  private settle(exchange: Exchange, state: PickerState, picker: PickerPool): void {
+    const ticket = state.ticket;
+    const predicted = ticket.predicted;
+    const wasSent = ticket.open;
+    const abandoned = state.tellsNothing || (!state.failed && !exchange.answered);
+    picker.pool.done(ticket, this.now, state.failed ? Outcome.Failure : abandoned ? Outcome.Abandoned : Outcome.Success);
+    if (!wasSent || state.failed || state.tellsNothing) return;
+    const usage = exchange.usage;
+    const input = usage.inputTotal;
+    const metrics = picker.metrics;
+    metrics.count(Tokens.All, input > 0 ? input : <i64>state.tokens);
+    if (input <= 0) {
+      metrics.count(Tokens.Predicted, predicted);
+      return;
+    }
+    picker.learn(state.promptBytes, input);
+    // The prediction is a share of what the prompt was taken for.
+    const scaled = state.tokens > 0 ? <i64>(<f64>predicted * <f64>input / <f64>state.tokens) : 0;
+    metrics.count(Tokens.Predicted, min(scaled, input));
+    if (usage.cached < 0) return;
+    metrics.count(Tokens.Cached, usage.cached);
+    picker.pool.correct(ticket, <i32>min<i64>(scaled, i32.MAX_VALUE), <i32>min<i64>(usage.cached, i32.MAX_VALUE));
+  }
+
+  private refuse(exchange: Exchange, picker: PickerPool, refusal: Refusal, how: Pick): Verdict {
+    picker.metrics.picked(how);
+    refusal.send(exchange.api, nothing);
+    return Verdict.Answered;
+  }
+
+  /** Xorshift: good enough for a draw. Reference: G. Marsaglia, "Xorshift RNGs", 2003. */
+  private nextRandom(): u64 {
+    let x = this.seed;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    this.seed = x;
+    return x;
+  }
+}
+
+/** 16 hex digits. */
+function writePrefix(key: u64): void {
+  text.reset();
+  for (let shift = 60; shift >= 0; shift -= 4) text.byte(hexDigit(<u8>((key >> shift) & 15)));
+  headers.replace(MapType.HttpRequestHeaders, PREFIX_HEADER, text.view());
+}
+
+/** Engines know a model, or an adapter, by the name that goes to them. */
+function setModel(exchange: Exchange): void {
+  const name = exchange.servedModel.len > 0 ? exchange.servedModel : exchange.model;
+  if (name.len == 0) return;
+  request.model = xxhash64(name.ptr, name.len, 0);
+  request.adapter = request.model;
+}
+
+/** The endpoint of choice was tried, and somebody else had to answer. */
+function blame(pool: Pool, ticket: Ticket, now: i64): void {
+  pool.endpoints.quarantine.fail(ticket.slot, ticket.episode, now);
+}
+
+/** A fallback's first cluster stands in front of a plus. */
+function goesTo(targets: Bytes[], destination: Bytes): bool {
+  if (targets.length == 0) return true;
+  for (let i = 0; i < targets.length; i++) {
+    const target = unchecked(targets[i]);
+    if (destination.startsWith(target) && (destination.len == target.len || destination.at(target.len) == PLUS)) return true;
+  }
+  return false;
+}
+
+function mayShed(shed: ShedConfig, exchange: Exchange): bool {
+  if (exchange.headers.read(shed.header, value).len == 0) return false;
+  for (let i = 0; i < shed.values.length; i++) if (value.equals(unchecked(shed.values[i]))) return true;
+  return false;
+}
+
+/** Envoy's own answer is about the endpoint, not about the route, the client or the whole cluster. */
+function blames(answer: Refusal): bool {
+  return answer === upstreamUnreachable || answer === upstreamTimeout || answer === upstreamProtocolError;
+}
+
+/** "region/zone" of this Envoy; empty when it does not say. */
+function ownLocality(): Bytes {
+  text.reset();
+  if (property.get(Bytes.literal("node\0locality\0region"), value) == Status.Ok) text.bytes(value);
+  if (property.get(Bytes.literal("node\0locality\0zone"), value) != Status.Ok || value.len == 0) return text.view().copy();
+  return text.byte(0x2f).bytes(value).view().copy();
+}
