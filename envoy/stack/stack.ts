@@ -12,6 +12,7 @@ import { formatError, jsonLogger, startServer } from "../../xds-server/index.ts"
 import { adsBootstrap, EnvoyProcess, projectRoot, waitFor } from "../harness/index.ts";
 import type { TimingProfile } from "../replica/index.ts";
 import { LIMIT_COUNTERS, limitSamples } from "./limits.ts";
+import { PICK_COUNTERS, pickSamples } from "./picks.ts";
 import { CLIENT_MODELS, startReplicas } from "./replicas.ts";
 import type { Sample, XdsSample } from "./status.ts";
 import { writeConfig } from "./templates.ts";
@@ -176,12 +177,12 @@ async function assertFree(port: number): Promise<void> {
   });
 }
 
-type EnvoyCounters = Pick<Sample, "requests" | "clientErrors" | "serverErrors" | "limits"> &
+type EnvoyCounters = Pick<Sample, "requests" | "clientErrors" | "serverErrors" | "limits" | "picks"> &
   Pick<XdsSample, "accepted" | "rejected">;
 
 async function envoyCounters({ admin }: EnvoyProcess): Promise<EnvoyCounters> {
   const stats = await admin.stats(
-    `downstream_rq_(completed|4xx|5xx)$|update_(success|rejected)$|config_(reload|fail)$|${LIMIT_COUNTERS}`,
+    `downstream_rq_(completed|4xx|5xx)$|update_(success|rejected)$|config_(reload|fail)$|${LIMIT_COUNTERS}|${PICK_COUNTERS}`,
   );
   const sum = (prefix: string, ...suffixes: string[]): number => {
     let total = 0;
@@ -196,6 +197,7 @@ async function envoyCounters({ admin }: EnvoyProcess): Promise<EnvoyCounters> {
     clientErrors: sum("http.", ".downstream_rq_4xx"),
     serverErrors: sum("http.", ".downstream_rq_5xx"),
     limits: limitSamples(stats),
+    picks: pickSamples(stats),
     accepted: sum("", ".update_success", ".config_reload"),
     rejected: sum("", ".update_rejected", ".config_fail"),
   };

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { limitSamples } from "./limits.ts";
+import { pickSamples } from "./picks.ts";
 import { type Sample, statusBetween, statusLine } from "./status.ts";
 
 const sample = (at: number, requests: number, tokens: number): Sample => ({
@@ -8,6 +9,7 @@ const sample = (at: number, requests: number, tokens: number): Sample => ({
   clientErrors: 3,
   serverErrors: 1,
   limits: [],
+  picks: [],
   replicas: [
     { name: "a", inFlight: 2, served: 10, tokens },
     { name: "b", inFlight: 0, served: 5, tokens: 100 },
@@ -51,6 +53,31 @@ test("the limiter's rules come from Envoy's counters, and are shown by name", ()
   expect(status.limits).toEqual(limits);
   expect(statusLine(status)).toContain(
     " nack | admitted/refused all 8/0 0 tok per-key 7/2 640 tok | in flight/served a ",
+  );
+});
+
+test("what was picked comes from Envoy's counters, and is shown by pool", () => {
+  const stats = new Map([
+    ["wasmcustom.tokenmesh_endpoint_picks;pool=gpt;outcome=affinity", 6],
+    ["wasmcustom.tokenmesh_endpoint_picks;pool=gpt;outcome=key", 3],
+    ["wasmcustom.tokenmesh_endpoint_picks;pool=gpt;outcome=load", 1],
+    ["wasmcustom.tokenmesh_endpoint_picks;pool=gpt;outcome=fallback", 9],
+    ["wasmcustom.tokenmesh_endpoint_picks;pool=gpt;outcome=shed", 9],
+    ["wasmcustom.tokenmesh_endpoint_prompt_tokens;pool=gpt;kind=all", 300],
+    ["wasmcustom.tokenmesh_endpoint_prompt_tokens;pool=gpt;kind=predicted", 220],
+    ["wasmcustom.tokenmesh_endpoint_prompt_tokens;pool=gpt;kind=cached", 200],
+    ["wasmcustom.tokenmesh_endpoint_picks;pool=claude;outcome=key", 0],
+    ["wasmcustom.tokenmesh_endpoint_answers;pool=gpt;outcome=served", 9],
+  ]);
+  const picks = pickSamples(stats);
+  expect(picks).toEqual([
+    { pool: "claude", picked: 0, affine: 0, promptTokens: 0, cachedTokens: 0 },
+    { pool: "gpt", picked: 10, affine: 6, promptTokens: 300, cachedTokens: 200 },
+  ]);
+  const status = statusBetween(sample(0, 0, 0), { ...sample(1000, 0, 0), picks });
+  expect(status.picks).toEqual(picks);
+  expect(statusLine(status)).toContain(
+    " nack | by cache/picked cached claude 0/0 0% gpt 6/10 67% | in flight/served a ",
   );
 });
 

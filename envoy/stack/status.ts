@@ -1,5 +1,6 @@
 /** The live status of a stack: two samples become rates, rates become one line for people or one JSON object for programs. Pure. */
 import type { LimitSample } from "./limits.ts";
+import type { PickSample } from "./picks.ts";
 
 export interface ReplicaSample {
   readonly name: string;
@@ -29,6 +30,8 @@ export interface Sample {
   readonly serverErrors: number;
   /** By rule of the rate limiter; a request counts at every rule that matches it. */
   readonly limits: readonly LimitSample[];
+  /** By pool of the endpoint picker. */
+  readonly picks: readonly PickSample[];
   readonly replicas: readonly ReplicaSample[];
   readonly envoyRssBytes: number;
   readonly xds: XdsSample;
@@ -40,12 +43,13 @@ export interface Status {
   readonly serverErrors: number;
   readonly tokensPerSecond: number;
   readonly limits: readonly LimitSample[];
+  readonly picks: readonly PickSample[];
   readonly replicas: readonly Pick<ReplicaSample, "name" | "inFlight" | "served">[];
   readonly envoyRssBytes: number;
   readonly xds: XdsSample;
 }
 
-/** Rates between two samples; counts of errors, limits and xDS are totals. */
+/** Rates between two samples; counts of errors, limits, picks and xDS are totals. */
 export function statusBetween(before: Sample, after: Sample): Status {
   const seconds = Math.max(0.001, (after.at - before.at) / 1000);
   const tokens = (sample: Sample): number => sample.replicas.reduce((sum, replica) => sum + replica.tokens, 0);
@@ -55,6 +59,7 @@ export function statusBetween(before: Sample, after: Sample): Status {
     serverErrors: after.serverErrors,
     tokensPerSecond: round((tokens(after) - tokens(before)) / seconds),
     limits: after.limits,
+    picks: after.picks,
     replicas: after.replicas.map(({ name, inFlight, served }) => ({ name, inFlight, served })),
     envoyRssBytes: after.envoyRssBytes,
     xds: after.xds,
@@ -71,6 +76,7 @@ export function statusLine(status: Status, width = Number.POSITIVE_INFINITY): st
     `envoy ${Math.round(status.envoyRssBytes / 1048576)} MB`,
     xdsText(status.xds),
     ...limitsText(status.limits),
+    ...picksText(status.picks),
     `in flight/served ${replicas}`,
   ].join(" | ");
   return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1))}…`;
@@ -86,6 +92,15 @@ function limitsText(limits: readonly LimitSample[]): readonly string[] {
   if (limits.length === 0) return [];
   const rules = limits.map(({ rule, admitted, refused, tokens }) => `${rule} ${admitted}/${refused} ${tokens} tok`);
   return [`admitted/refused ${rules.join(" ")}`];
+}
+
+function picksText(picks: readonly PickSample[]): readonly string[] {
+  if (picks.length === 0) return [];
+  const pools = picks.map(({ pool, picked, affine, promptTokens, cachedTokens }) => {
+    const percent = promptTokens === 0 ? 0 : Math.round((100 * cachedTokens) / promptTokens);
+    return `${pool} ${affine}/${picked} ${percent}%`;
+  });
+  return [`by cache/picked cached ${pools.join(" ")}`];
 }
 
 function round(value: number): number {

@@ -14,7 +14,7 @@ test("a placeholder without a value is an error, not an empty text", () => {
   expect(fillTemplate(`port: \${A}\${A}`, { A: 7 })).toBe("port: 77");
 });
 
-test("the stack's templates become YAML without placeholders, of the six kinds", async () => {
+test("the stack's templates become YAML without placeholders, of the seven kinds", async () => {
   const folder = await mkdtemp(join(tmpdir(), "tokenmesh-templates-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   await writeConfig(templates, folder, values);
@@ -29,6 +29,7 @@ test("the stack's templates become YAML without placeholders, of the six kinds",
   }
   expect([...kinds].sort()).toEqual([
     "DestinationRule",
+    "EndpointPicker",
     "Gateway",
     "LLMRouter",
     "ServiceEntry",
