@@ -1,18 +1,18 @@
 /**
- * What the workers of an Envoy tell each other about the pools of a configuration, and what engines tell one of them: all on ticks, nothing on the way of a request but
- * the first one after a pause.
+ * What the workers of an Envoy tell each other about the pools of a configuration, and what engines tell one of them: on ticks, and with
+ * a request where what was told or heard is older than some milliseconds.
  */
-import { MAX_ENDPOINTS } from "../lib/pick/endpoint-mask";
 import { Pool } from "../lib/pick/pool";
 import { xxhash64 } from "../lib/xxhash64";
-import { Bytes, ByteWriter } from "../sdk";
-import { LoadBoard, LoadSink } from "../state/load-board";
-import { EndpointLoad, LoadSnapshot, SnapshotSink } from "../state/load-snapshot";
-import { GossipSink, PrefixGossip } from "../state/prefix-gossip";
+import { Bytes } from "../sdk";
+import { LoadBoard } from "../state/load-board";
+import { PrefixGossip } from "../state/prefix-gossip";
 import { WorkerSlots } from "../state/worker-slots";
 import { StageHost } from "../pipeline/stage";
 import { FeedConfig } from "./config";
-import { BLOCK_BYTES, PickerPool } from "./picker-pool";
+import { LoadsFeed } from "./loads-feed";
+import { LearnedBlocks, OtherLoads } from "./other-workers";
+import { PickerPool } from "./picker-pool";
 import { PoolEvent } from "./picker-metrics";
 
 /** Segments of others that are read on one tick. */
@@ -21,21 +21,15 @@ const SEGMENTS: i32 = 32;
 const REST: i64 = 1000;
 /** Milliseconds for which what the others were told is new enough. */
 const TOLD: i64 = 5;
-const FEED_SERVICE = Bytes.literal("tokenmesh.loads.v1.EndpointLoads");
-const FEED_METHOD = Bytes.literal("Fetch");
-/** FetchRequest.pool: field 1, length-delimited. */
-const POOL_FIELD: u8 = 0x0a;
-
-const request = new ByteWriter();
 
 @final
 export class PickerLoads {
   private readonly slots: WorkerSlots;
   private readonly board: LoadBoard;
   private readonly gossip: PrefixGossip;
-  private readonly others: Others;
-  private readonly learned: Learned;
-  private readonly feeds: Feed[] = [];
+  private readonly others: OtherLoads;
+  private readonly learned: LearnedBlocks;
+  private readonly feeds: LoadsFeed[] = [];
   /** Segments of the gossip whose loss was reported. */
   private lost: u64 = 0;
   private left: bool = false;
@@ -57,12 +51,12 @@ export class PickerLoads {
     this.slots = slots;
     this.board = board;
     this.gossip = new PrefixGossip(slots, board);
-    this.others = new Others(pools, owner);
-    this.learned = new Learned(pools, owner);
+    this.others = new OtherLoads(pools, owner);
+    this.learned = new LearnedBlocks(pools, owner);
     for (let i = 0; i < pools.length; i++) {
       const hash = xxhash64(names[i].ptr, names[i].len, scope);
       board.addPool(hash);
-      if (feed !== null) this.feeds.push(new Feed(pools[i], names[i], feed, hash));
+      if (feed !== null) this.feeds.push(new LoadsFeed(pools[i], names[i], feed, hash));
     }
   }
 
@@ -193,136 +187,4 @@ export class PickerLoads {
     for (let i = 0; i < news.count; i++) this.gossip.note(index, pool.endpoints.addressHash(news.slot(i)), news.hash(i));
     news.take(news.count);
   }
-}
-
-/** Sums what the other workers have in flight. */
-@final
-class Others extends LoadSink {
-  private readonly inflight: StaticArray<i32>;
-  private readonly pending: StaticArray<i64>;
-
-  constructor(
-    private readonly pools: PickerPool[],
-    private readonly owner: u32,
-  ) {
-    super();
-    this.inflight = new StaticArray<i32>(pools.length * MAX_ENDPOINTS);
-    this.pending = new StaticArray<i64>(pools.length * MAX_ENDPOINTS);
-  }
-
-  begin(): void {
-    memory.fill(changetype<usize>(this.inflight), 0, <usize>this.inflight.length << 2);
-    memory.fill(changetype<usize>(this.pending), 0, <usize>this.pending.length << 3);
-  }
-
-  add(pool: i32, endpoint: u64, inflight: u32, pending: u32): void {
-    if (pool >= this.pools.length) return;
-    const slot = unchecked(this.pools[pool]).pool.endpoints.find(endpoint);
-    if (slot < 0) return;
-    const at = pool * MAX_ENDPOINTS + slot;
-    unchecked((this.inflight[at] += <i32>min<u32>(inflight, 1 << 20)));
-    unchecked((this.pending[at] += <i64>pending));
-  }
-
-  /** Each worker finds out by itself: one failed request, which is tried again elsewhere. */
-  quarantined(pool: i32, endpoint: u64, untilMs: i64, failures: u32): void {}
-
-  end(): void {
-    for (let i = 0; i < this.pools.length; i++) {
-      const picker = unchecked(this.pools[i]);
-      if (picker.owner != this.owner) continue;
-      const endpoints = picker.pool.endpoints;
-      for (let slot = endpoints.members.next(0); slot >= 0; slot = endpoints.members.next(slot + 1)) {
-        const at = i * MAX_ENDPOINTS + slot;
-        endpoints.setOthers(slot, unchecked(this.inflight[at]), unchecked(this.pending[at]));
-      }
-    }
-  }
-}
-
-/** Blocks that other workers sent somewhere. */
-@final
-class Learned extends GossipSink {
-  constructor(
-    private readonly pools: PickerPool[],
-    private readonly owner: u32,
-  ) {
-    super();
-  }
-
-  learn(pool: i32, endpoint: u64, hashes: usize, count: i32): void {
-    if (pool >= this.pools.length) return;
-    const picker = unchecked(this.pools[pool]);
-    if (picker.owner != this.owner) return;
-    const slot = picker.pool.endpoints.find(endpoint);
-    if (slot >= 0) picker.pool.learn(slot, hashes, count);
-  }
-}
-
-/** Loads of a pool's engines, asked for by one worker, read by all. */
-@final
-class Feed extends SnapshotSink {
-  private readonly snapshot: LoadSnapshot;
-  private callId: u32 = 0;
-  private dueAt: i64 = 0;
-
-  constructor(
-    private readonly picker: PickerPool,
-    private readonly name: Bytes,
-    private readonly config: FeedConfig,
-    hash: u64,
-  ) {
-    super();
-    this.snapshot = new LoadSnapshot(hash);
-  }
-
-  /** Asks, if it is time and nobody is being asked. */
-  ask(now: i64, host: StageHost): void {
-    if (this.callId != 0 || now < this.dueAt) return;
-    this.dueAt = now + <i64>this.config.intervalMs;
-    // The length fits one byte: names of pools have at most 64.
-    const message = request.reset().byte(POOL_FIELD).byte(<u8>this.name.len).bytes(this.name).view();
-    this.callId = host.startCall(this.config.cluster, FEED_SERVICE, FEED_METHOD, message, this.config.maxAgeMs);
-    if (this.callId == 0) this.picker.metrics.happened(PoolEvent.FeedFailed, 1);
-  }
-
-  take(callId: u32, message: Bytes | null, now: i64): bool {
-    if (callId == 0 || callId != this.callId) return false;
-    this.callId = 0;
-    if (message === null || !this.snapshot.encode(message, now)) this.picker.metrics.happened(PoolEvent.FeedFailed, 1);
-    return true;
-  }
-
-  read(now: i64): void {
-    this.snapshot.read(now, this);
-  }
-
-  release(): void {
-    this.snapshot.release();
-  }
-
-  begin(at: i64): void {}
-
-  endpoint(load: EndpointLoad): void {
-    const pool = this.picker.pool;
-    const endpoints = pool.endpoints;
-    const slot = endpoints.find(load.endpoint);
-    if (slot < 0) return;
-    if (load.unknown) {
-      endpoints.engines.forget(slot);
-      return;
-    }
-    endpoints.setSnapshot(slot, load.at, clamp(load.waiting), clamp(load.running), clamp(load.kvPermille), clamp(load.maxAdapters));
-    const adapters = load.activeAdapters + load.waitingAdapters;
-    for (let i = 0; i < adapters; i++) endpoints.engines.addAdapter(slot, load.adapter(i), i < load.activeAdapters);
-    if (load.blocks == 0 || load.blockTokens == 0) return;
-    const tokens = <f64>load.blocks * <f64>load.blockTokens;
-    pool.setBlocks(slot, <i32>min<f64>(tokens / (<f64>BLOCK_BYTES * this.picker.tokensPerByte), <f64>i32.MAX_VALUE));
-  }
-
-  end(): void {}
-}
-
-function clamp(value: u32): i32 {
-  return <i32>min<u32>(value, i32.MAX_VALUE);
 }

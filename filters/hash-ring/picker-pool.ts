@@ -12,7 +12,7 @@ import { PickRequest } from "../lib/pick/pick-request";
 import { Pool } from "../lib/pick/pool";
 import { PoolSettings } from "../lib/pick/pool-settings";
 import { xxhash64 } from "../lib/xxhash64";
-import { Bytes } from "../sdk";
+import { Bytes, ByteWriter, property, Status } from "../sdk";
 import { EndpointConfig, PoolConfig } from "./pool-config";
 import { PoolMetrics } from "./picker-metrics";
 
@@ -180,6 +180,9 @@ const INDEX_BYTES: i32 = 16 * 1024 * 1024;
 const PAIR_BYTES: i32 = 47;
 const LARGE_PAIR_BYTES: i32 = 83;
 
+const text = new ByteWriter();
+const value = new Bytes();
+
 /** Those that a configuration has. */
 const kept: PickerPool[] = [];
 let owners: u32 = 0;
@@ -217,4 +220,12 @@ export namespace pickerPools {
 /** A quarter more than there are, so that endpoints can come without everything starting anew. */
 function roomFor(endpoints: i32): i32 {
   return min(MAX_ENDPOINTS, (endpoints + (endpoints >> 2) + 8) & ~7);
+}
+
+/** "region/zone" of this Envoy; empty when it does not say. */
+export function ownLocality(): Bytes {
+  text.reset();
+  if (property.get(Bytes.literal("node\0locality\0region"), value) == Status.Ok) text.bytes(value);
+  if (property.get(Bytes.literal("node\0locality\0zone"), value) != Status.Ok || value.len == 0) return text.view().copy();
+  return text.byte(0x2f).bytes(value).view().copy();
 }

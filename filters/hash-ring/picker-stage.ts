@@ -8,45 +8,36 @@
  *
  * Design and numbers of the default policy: lib/pick/prefix-affinity.ts.
  */
-import { Pool } from "../lib/pick/pool";
-import { OrcaReport } from "../lib/orca-report";
 import { PickRequest } from "../lib/pick/pick-request";
 import { Policy } from "../lib/pick/pool-settings";
-import { Outcome, Ticket } from "../lib/pick/ticket";
 import { xxhash64 } from "../lib/xxhash64";
 import { Exchange } from "../pipeline/exchange";
-import { noEndpoint, poolSaturated, Refusal, upstreamProtocolError, upstreamTimeout, upstreamUnreachable } from "../pipeline/refusal";
+import { noEndpoint, poolSaturated, Refusal } from "../pipeline/refusal";
 import { DESTINATION } from "../pipeline/reserved-headers";
 import { Stage, StageState, Verdict } from "../pipeline/stage";
 import { Bytes, ByteWriter, headers, hexDigit, log, LogLevel, MapType, property, random, Status, time } from "../sdk";
 import { PickerConfig } from "./config";
-import { Pick, Served, Tokens } from "./picker-metrics";
-import { BLOCK_BYTES, hashOf, PickerPool, pickerPools } from "./picker-pool";
+import { PickerAnswers } from "./picker-answers";
+import { Pick } from "./picker-metrics";
+import { BLOCK_BYTES, hashOf, ownLocality, PickerPool, pickerPools } from "./picker-pool";
 import { PickerLoads } from "./picker-loads";
 import { PickerState } from "./picker-state";
-import { PoolConfig, ShedConfig } from "./pool-config";
+import { PoolConfig } from "./pool-config";
 import { prefixChain, readPrefix } from "./prompt-prefix";
 import { hashParts, requestKey } from "./request-key";
 import { readSubset } from "./subset";
 
 const PREFIX_HEADER = Bytes.literal("x-llm-prefix");
-const UPSTREAM_ADDRESS = Bytes.literal("upstream\0address");
-const RESPONSE_CODE = Bytes.literal("response\0code");
-const ATTEMPTS = Bytes.literal("upstream\0request_attempt_count");
 const PLUGIN_NAME = Bytes.literal("plugin_name");
-/** Reference: ORCA, as vLLM understands it. */
-const LOAD = Bytes.literal("endpoint-load-metrics");
+/** Asks for a report with the answer: picker-answers.ts. */
 const LOAD_FORMAT = Bytes.literal("endpoint-load-metrics-format");
 const TEXT_FORMAT = Bytes.literal("TEXT");
 const NS_PER_MS: u64 = 1_000_000;
-const PLUS: u8 = 0x2b;
 
 /** One for all streams: a request is picked for within one callback. */
 const request = new PickRequest();
 const text = new ByteWriter();
 const value = new Bytes();
-const load = new Bytes();
-const report = new OrcaReport();
 const nothing = new Bytes();
 /** Whose prompt `request` and `prefixChain` still hold. */
 let picked: PickerState | null = null;
@@ -56,6 +47,7 @@ export class PickerStage extends Stage {
   /** Null for a pool whose endpoints are not known. */
   private readonly pools: (PickerPool | null)[];
   private readonly loads: PickerLoads;
+  private readonly answers: PickerAnswers;
   private readonly counting: PickerPool[];
   private readonly owner: u32;
   private seed: u64;
@@ -88,6 +80,7 @@ export class PickerStage extends Stage {
     }
     this.pools = pools;
     this.counting = counting;
+    this.answers = new PickerAnswers(config.servedHeader);
     this.loads = new PickerLoads(counting, owner, config.feed, names, scope);
     log.text(LogLevel.Info, "endpoint picker: " + config.pools.length.toString() + " pools in force");
   }
@@ -124,53 +117,7 @@ export class PickerStage extends Stage {
   onResponseHeaders(exchange: Exchange): void {
     const state = this.stateOf(exchange);
     const picker = state.pool;
-    if (picker === null) return;
-    const own = exchange.ownAnswer;
-    if (own !== null) {
-      state.failed = blames(own);
-      state.tellsNothing = !state.failed;
-      if (state.failed) picker.metrics.answered(Served.Failed);
-      return;
-    }
-    const status = property.integer(RESPONSE_CODE, 0);
-    state.failed = status >= 500;
-    if (property.get(UPSTREAM_ADDRESS, value) == Status.Ok && value.len > 0) this.servedBy(state, picker);
-    else state.tellsNothing = true;
-  }
-
-  /** The endpoint in `value` answered. */
-  private servedBy(state: PickerState, picker: PickerPool): void {
-    const pool = picker.pool;
-    const slot = pool.endpoints.find(hashOf(value));
-    const ticket = state.ticket;
-    if (slot < 0) {
-      picker.metrics.answered(Served.Elsewhere);
-      // A fallback: the answer says nothing of our endpoint, but that there had to be one does.
-      if (ticket.open && property.integer(ATTEMPTS, 1) > 1) blame(pool, ticket, this.now);
-      state.tellsNothing = true;
-    } else if (ticket.open && slot != ticket.slot) {
-      picker.metrics.answered(Served.Moved);
-      if (property.integer(ATTEMPTS, 1) > 1) blame(pool, ticket, this.now);
-      pool.served(ticket, slot, 0, 0, this.now);
-    } else {
-      picker.metrics.answered(state.failed ? Served.Failed : Served.Served);
-    }
-    if (slot >= 0 && state.asksLoad) this.readLoad(pool, slot);
-    if (this.config.servedHeader.len > 0) headers.replace(MapType.HttpResponseHeaders, this.config.servedHeader, value);
-  }
-
-  /** What the endpoint says of its load with this answer. Clients do not get it. */
-  private readLoad(pool: Pool, slot: i32): void {
-    if (headers.get(MapType.HttpResponseHeaders, LOAD, load) != Status.Ok) return;
-    if (report.read(load.ptr, load.len)) {
-      const engines = pool.endpoints.engines;
-      const known = engines.fresh(slot, this.now);
-      const waiting = report.waiting >= 0 ? report.waiting : known ? engines.waiting(slot) : 0;
-      const running = report.running >= 0 ? report.running : known ? engines.running(slot) : 0;
-      const cache = report.kvPermille >= 0 ? report.kvPermille : known ? engines.kvPermille(slot) : 0;
-      pool.endpoints.updateSnapshot(slot, this.now, waiting, running, cache);
-    }
-    headers.remove(MapType.HttpResponseHeaders, LOAD);
+    if (picker !== null) this.answers.hear(exchange, state, picker, this.now);
   }
 
   onFirstByte(exchange: Exchange): void {
@@ -186,7 +133,7 @@ export class PickerStage extends Stage {
     const state = this.stateOf(exchange);
     const picker = state.pool;
     if (picked === state) picked = null;
-    if (picker !== null) this.settle(exchange, state, picker);
+    if (picker !== null) this.answers.settle(exchange, state, picker, this.now);
     state.begin();
   }
 
@@ -229,7 +176,7 @@ export class PickerStage extends Stage {
     const pools = this.config.pools;
     for (let i = 0; i < pools.length; i++) {
       const pool = unchecked(pools[i]);
-      if (goesTo(pool.targets, exchange.destination) && pool.match.holds(exchange)) return i;
+      if (pool.isTarget(exchange.destination) && pool.match.holds(exchange)) return i;
     }
     return -1;
   }
@@ -268,7 +215,7 @@ export class PickerStage extends Stage {
     const hinted = request.hasSubset;
     picker.restrict(request);
     const shed = config.shed;
-    if (shed !== null && mayShed(shed, exchange) && pool.saturation(now, <f64>shed.waiting, <f64>shed.kvPermille) >= 1) {
+    if (shed !== null && shed.concerns(exchange) && pool.saturation(now, <f64>shed.waiting, <f64>shed.kvPermille) >= 1) {
       return this.refuse(exchange, picker, poolSaturated, Pick.Shed);
     }
     if (!pool.pick(request, state.list)) {
@@ -325,30 +272,6 @@ export class PickerStage extends Stage {
     return false;
   }
 
-  private settle(exchange: Exchange, state: PickerState, picker: PickerPool): void {
-    const ticket = state.ticket;
-    const predicted = ticket.predicted;
-    const wasSent = ticket.open;
-    const abandoned = state.tellsNothing || (!state.failed && !exchange.answered);
-    picker.pool.done(ticket, this.now, state.failed ? Outcome.Failure : abandoned ? Outcome.Abandoned : Outcome.Success);
-    if (!wasSent || state.failed || state.tellsNothing) return;
-    const usage = exchange.usage;
-    const input = usage.inputTotal;
-    const metrics = picker.metrics;
-    metrics.count(Tokens.All, input > 0 ? input : <i64>state.tokens);
-    if (input <= 0) {
-      metrics.count(Tokens.Predicted, predicted);
-      return;
-    }
-    picker.learn(state.promptBytes, input);
-    // The prediction is a share of what the prompt was taken for.
-    const scaled = state.tokens > 0 ? <i64>(<f64>predicted * <f64>input / <f64>state.tokens) : 0;
-    metrics.count(Tokens.Predicted, min(scaled, input));
-    if (usage.cached < 0) return;
-    metrics.count(Tokens.Cached, usage.cached);
-    picker.pool.correct(ticket, <i32>min<i64>(scaled, i32.MAX_VALUE), <i32>min<i64>(usage.cached, i32.MAX_VALUE));
-  }
-
   private refuse(exchange: Exchange, picker: PickerPool, refusal: Refusal, how: Pick): Verdict {
     picker.metrics.picked(how);
     refusal.send(exchange.api, nothing);
@@ -379,38 +302,4 @@ function setModel(exchange: Exchange): void {
   if (name.len == 0) return;
   request.model = xxhash64(name.ptr, name.len, 0);
   request.adapter = request.model;
-}
-
-/** The endpoint of choice was tried, and somebody else had to answer. */
-function blame(pool: Pool, ticket: Ticket, now: i64): void {
-  pool.endpoints.quarantine.fail(ticket.slot, ticket.episode, now);
-}
-
-/** A fallback's first cluster stands in front of a plus. */
-function goesTo(targets: Bytes[], destination: Bytes): bool {
-  if (targets.length == 0) return true;
-  for (let i = 0; i < targets.length; i++) {
-    const target = unchecked(targets[i]);
-    if (destination.startsWith(target) && (destination.len == target.len || destination.at(target.len) == PLUS)) return true;
-  }
-  return false;
-}
-
-function mayShed(shed: ShedConfig, exchange: Exchange): bool {
-  if (exchange.headers.read(shed.header, value).len == 0) return false;
-  for (let i = 0; i < shed.values.length; i++) if (value.equals(unchecked(shed.values[i]))) return true;
-  return false;
-}
-
-/** Envoy's own answer is about the endpoint, not about the route, the client or the whole cluster. */
-function blames(answer: Refusal): bool {
-  return answer === upstreamUnreachable || answer === upstreamTimeout || answer === upstreamProtocolError;
-}
-
-/** "region/zone" of this Envoy; empty when it does not say. */
-function ownLocality(): Bytes {
-  text.reset();
-  if (property.get(Bytes.literal("node\0locality\0region"), value) == Status.Ok) text.bytes(value);
-  if (property.get(Bytes.literal("node\0locality\0zone"), value) != Status.Ok || value.len == 0) return text.view().copy();
-  return text.byte(0x2f).bytes(value).view().copy();
 }

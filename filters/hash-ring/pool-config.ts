@@ -1,8 +1,12 @@
 /** One pool of the configuration: who is in it, which requests it serves, how one of its endpoints is picked. Made once, never changed. */
 import { Policy, PoolSettings } from "../lib/pick/pool-settings";
+import { Exchange } from "../pipeline/exchange";
 import { Match } from "../pipeline/match/match";
 import { Bytes } from "../sdk";
 import { RequestKeyPart } from "./request-key";
+
+const PLUS: u8 = 0x2b;
+const value = new Bytes();
 
 @final
 export class EndpointConfig {
@@ -29,6 +33,13 @@ export class ShedConfig {
   /** What counts as full: requests waiting in an engine, permille of its KV cache. */
   waiting: u32 = 5;
   kvPermille: u32 = 800;
+
+  /** The request is one that may be turned away. */
+  concerns(exchange: Exchange): bool {
+    if (exchange.headers.read(this.header, value).len == 0) return false;
+    for (let i = 0; i < this.values.length; i++) if (value.equals(unchecked(this.values[i]))) return true;
+    return false;
+  }
 }
 
 /** Where a request says which endpoints it may go to. */
@@ -63,6 +74,16 @@ export class PoolConfig {
   shape: u64 = 0;
   /** The endpoints are known, be they none; else only the prefix is written. */
   picks: bool = false;
+
+  /** Requests that are routed there are the pool's. A fallback's first cluster stands in front of a plus. */
+  isTarget(destination: Bytes): bool {
+    if (this.targets.length == 0) return true;
+    for (let i = 0; i < this.targets.length; i++) {
+      const target = unchecked(this.targets[i]);
+      if (destination.startsWith(target) && (destination.len == target.len || destination.at(target.len) == PLUS)) return true;
+    }
+    return false;
+  }
 
   /** The prompt is looked at. */
   get needsPrompt(): bool {

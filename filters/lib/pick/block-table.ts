@@ -20,7 +20,7 @@ export class BlockTable {
     private readonly words: i32,
     private readonly places: i32,
   ) {
-    const stride = 8 + (<usize>words << 3);
+    const stride = <usize>8 + (<usize>words << 3);
     this.stride = stride;
     this.bytes = <usize>places * stride;
     this.table = new StaticArray<u8>(places * <i32>stride);
