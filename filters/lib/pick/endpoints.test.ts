@@ -213,6 +213,16 @@ describe("response times", () => {
     expect(wasm.responseTime(pool.id, 0, 500)).toBe(300);
   });
 
+  it("do not keep away from endpoints without any: they count as the fastest, so each gets its turn", () => {
+    const pool = new TestPool({ policy: "least-response-time" }).fill([1, 1, 1, 1]);
+    const used = new Set<number>();
+    for (let at = 0; at < 60; at++) {
+      used.add(pool.send(at, { now: at * 10 }));
+      wasm.done(pool.id, at, at * 10 + 5, Outcome.Success);
+    }
+    expect([...used].sort()).toEqual([0, 1, 2, 3]);
+  });
+
   it("decide together with what is in flight", () => {
     const pool = new TestPool({ policy: "least-response-time" }).fill([1, 1, 1]);
     for (const [slot, ms] of [100, 250, 5000].entries()) {
