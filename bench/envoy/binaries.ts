@@ -24,8 +24,8 @@ function goBuild(root: string, args: readonly string[], target: Readonly<Record<
 }
 
 /** Brings our filters' modules up to date: a stale module must not be measured. */
-export function buildFilters(root: string): void {
-  runScript(root, "build-filters.mjs", "llm-router", "llm-gateway");
+export function buildFilters(root: string, ...names: readonly string[]): void {
+  runScript(root, "build-filters.mjs", ...(names.length > 0 ? names : ["llm-router", "llm-gateway"]));
 }
 
 /** The same for the ledger. */

@@ -11,6 +11,7 @@ import { writeRequests } from "./load-generator.ts";
 import { loads as allLoads, defaultRoute, type Load, models } from "./loads.ts";
 import { machine } from "./machine.ts";
 import { measure, type RunningArm, startArm, totalMicros } from "./measure.ts";
+import { main as picking } from "./picking/main.ts";
 import { svg } from "./plot.ts";
 import { markdown, type Report } from "./report.ts";
 import { summarise } from "./summary.ts";
@@ -30,6 +31,7 @@ interface Options {
 const fullRounds = 8;
 
 export async function main(argv: readonly string[]): Promise<void> {
+  if (argv[0] === "picking") return picking(argv.slice(1));
   const options = parse(argv);
   if (process.platform !== "linux") throw new Error("CPU time is read from /proc: this benchmark runs on Linux only");
   const root = projectRoot();

@@ -3,6 +3,7 @@
 // back as dynamic metadata. Response headers are not sent to it: the cheapest setting that can do the job.
 //
 //	ext_proc -models '{"gpt-4o":"gpt"}'    prints {"address":"127.0.0.1:PORT"} when it listens
+//	ext_proc -endpoints 10.0.0.1:80,...    does the job of hash-ring instead: picker.go
 package main
 
 import (
@@ -14,6 +15,8 @@ import (
 	"log"
 	"net"
 	"os"
+	"runtime/debug"
+	"strings"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
@@ -101,6 +104,7 @@ func count(answer *usage.Reader, piece *extproc.HttpBody) (*extproc.ProcessingRe
 
 func run() error {
 	models := flag.String("models", "{}", "JSON object from model name to route")
+	endpoints := flag.String("endpoints", "", "comma list of up to 64 endpoints to pick from, in place of -models")
 	flag.Parse()
 	routes := map[string]string{}
 	if err := json.Unmarshal([]byte(*models), &routes); err != nil {
@@ -116,8 +120,18 @@ func run() error {
 		os.Exit(0)
 	}()
 	fmt.Printf("{\"address\":%q}\n", listener.Addr().String())
-	server := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage))
-	extproc.RegisterExternalProcessorServer(server, &processor{routes: routes})
+	options := []grpc.ServerOption{grpc.MaxRecvMsgSize(maxMessage)}
+	if *endpoints != "" {
+		// A whole prompt without waiting for window updates, and a collection of garbage only now and then: this server has hardly any heap of its own.
+		options = append(options, grpc.InitialWindowSize(4<<20), grpc.InitialConnWindowSize(16<<20))
+		debug.SetGCPercent(800)
+	}
+	server := grpc.NewServer(options...)
+	if *endpoints != "" {
+		extproc.RegisterExternalProcessorServer(server, newEndpointPicker(strings.Split(*endpoints, ",")))
+	} else {
+		extproc.RegisterExternalProcessorServer(server, &processor{routes: routes})
+	}
 	return server.Serve(listener)
 }
 

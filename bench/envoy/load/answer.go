@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 )
 
 // maxAnswer bounds what one answer may hold.
@@ -18,13 +19,16 @@ type answer struct {
 	upstream string
 	body     []byte
 	frames   int
+	// first is when the first piece of the body began to be there.
+	first time.Time
 }
 
 // reader parses HTTP/1.1 responses of one keep-alive connection without allocating per response: the generator shares two
 // cores with the Envoy it loads, and net/http would cost as much as the proxy.
 type reader struct {
-	in   *bufio.Reader
-	body []byte
+	in    *bufio.Reader
+	body  []byte
+	first time.Time
 }
 
 func (r *reader) line() ([]byte, error) {
@@ -53,6 +57,9 @@ func (r *reader) chunks() (int, error) {
 		line, err := r.line()
 		if err != nil {
 			return frames, err
+		}
+		if frames == 0 {
+			r.first = time.Now()
 		}
 		size, err := strconv.ParseUint(string(line), 16, 32)
 		if err != nil {
@@ -107,10 +114,11 @@ func (r *reader) read() (answer, error) {
 	case chunked:
 		result.frames, err = r.chunks()
 	case length >= 0:
+		r.first = time.Now()
 		result.frames, err = 1, r.take(length)
 	default:
 		err = errors.New("answer without length")
 	}
-	result.body = r.body
+	result.body, result.first = r.body, r.first
 	return result, err
 }

@@ -4,7 +4,8 @@
 //	load -address 127.0.0.1:PORT -requests N -connections C -request FILE=UPSTREAM -request FILE=UPSTREAM -events 200
 //
 // prints one JSON object: requests, failures, firstFailure, seconds, framesPerAnswer, p50Micros, p99Micros (from writing a request to the last byte of
-// its answer).
+// its answer), with -first also firstMicros: from writing each request to the first byte of its answer's body. FILE=* may reach any upstream. With -number TEXT
+// each request has its own number in place of that text, so that no two are the same. With -rate each waits for its turn, as long as a connection is free.
 package main
 
 import (
@@ -59,7 +60,12 @@ type load struct {
 	failures atomic.Int64
 	first    atomic.Pointer[string]
 	// By number of the request; each is written by the connection that sent it.
-	times []time.Duration
+	times, firsts []time.Duration
+	number        []byte
+	from          int64
+	started       time.Time
+	// between two requests; 0: as soon as the answer before it is there.
+	pace time.Duration
 }
 
 func (l *load) fail(err error) {
@@ -69,7 +75,7 @@ func (l *load) fail(err error) {
 }
 
 func (l *load) check(want request, got answer) error {
-	if got.status != 200 || got.upstream != want.upstream {
+	if got.status != 200 || (want.upstream != "*" && got.upstream != want.upstream) {
 		return fmt.Errorf("status %d from upstream %q, want 200 from %q: %.200q", got.status, got.upstream, want.upstream, got.body)
 	}
 	if l.events == 0 {
@@ -87,6 +93,7 @@ func (l *load) check(want request, got answer) error {
 func (l *load) connection() {
 	var conn net.Conn
 	var in reader
+	var numbered []byte
 	defer func() {
 		if conn != nil {
 			_ = conn.Close()
@@ -107,9 +114,19 @@ func (l *load) connection() {
 			in = reader{in: bufio.NewReaderSize(conn, 64<<10)}
 		}
 		want := l.requests[number%int64(len(l.requests))]
+		if len(l.number) > 0 {
+			numbered = append(numbered[:0], want.bytes...)
+			place := bytes.Index(numbered, l.number)
+			copy(numbered[place:], fmt.Appendf(nil, "%0*d", len(l.number), l.from+number))
+			want.bytes = numbered
+		}
+		if l.pace > 0 {
+			time.Sleep(time.Until(l.started.Add(time.Duration(number) * l.pace)))
+		}
 		begun := time.Now()
 		got, err := exchange(conn, &in, want)
 		l.times[number] = time.Since(begun)
+		l.firsts[number] = got.first.Sub(begun)
 		if err == nil {
 			l.frames.Add(int64(got.frames))
 			err = l.check(want, got)
@@ -146,18 +163,31 @@ func main() {
 	connections := flag.Int("connections", 1, "how many keep-alive connections")
 	flag.IntVar(&l.events, "events", 0, "number of events that an answer must have; 0: a JSON answer")
 	flag.Var(&l.requests, "request", "FILE=UPSTREAM: a whole HTTP/1.1 request and the upstream it must reach; may repeat")
+	number := flag.String("number", "", "text that each request has its own number in place of")
+	first := flag.Bool("first", false, "print firstMicros")
+	rate := flag.Float64("rate", 0, "requests per second; 0: each as soon as the answer before it is there")
+	from := flag.Int64("from", 0, "number of the first request")
 	flag.Parse()
 	if len(l.requests) == 0 || l.total < 1 {
 		log.Fatal("no requests")
 	}
-	l.times = make([]time.Duration, l.total)
-	started := time.Now()
+	for _, request := range l.requests {
+		if !bytes.Contains(request.bytes, []byte(*number)) {
+			log.Fatalf("a request without %q", *number)
+		}
+	}
+	l.number, l.from = []byte(*number), *from
+	l.times, l.firsts = make([]time.Duration, l.total), make([]time.Duration, l.total)
+	if *rate > 0 {
+		l.pace = time.Duration(float64(time.Second) / *rate)
+	}
+	l.started = time.Now()
 	var group sync.WaitGroup
 	for range *connections {
 		group.Go(l.connection)
 	}
 	group.Wait()
-	seconds := time.Since(started).Seconds()
+	seconds := time.Since(l.started).Seconds()
 	slices.Sort(l.times)
 	result := map[string]any{
 		"requests":        l.total,
@@ -167,6 +197,13 @@ func main() {
 		"p50Micros":       quantile(l.times, 0.5),
 		"p99Micros":       quantile(l.times, 0.99),
 		"framesPerAnswer": float64(l.frames.Load()) / float64(l.total),
+	}
+	if *first {
+		micros := make([]int64, l.total)
+		for index, time := range l.firsts {
+			micros[index] = time.Microseconds()
+		}
+		result["firstMicros"] = micros
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(result); err != nil {
 		log.Fatal(err)
