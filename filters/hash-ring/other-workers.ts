@@ -33,8 +33,12 @@ export class OtherLoads extends LoadSink {
     unchecked((this.pending[at] += <i64>pending));
   }
 
-  /** Each worker finds out by itself: one failed request, which is tried again elsewhere. */
-  quarantined(pool: i32, endpoint: u64, untilMs: i64, failures: u32): void {}
+  quarantined(pool: i32, endpoint: u64, untilMs: i64, failures: u32): void {
+    if (pool >= this.pools.length) return;
+    const endpoints = unchecked(this.pools[pool]).pool.endpoints;
+    const slot = endpoints.find(endpoint);
+    if (slot >= 0) endpoints.quarantine.learn(slot, untilMs, <i32>min<u32>(failures, i32.MAX_VALUE));
+  }
 
   end(): void {
     for (let i = 0; i < this.pools.length; i++) {

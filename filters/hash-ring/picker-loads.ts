@@ -71,7 +71,7 @@ export class PickerLoads {
   onSend(now: i64): void {
     const age = now - this.toldAt;
     if (this.left || this.slots.others == 0 || (age >= 0 && age < TOLD)) return;
-    this.tell();
+    this.tell(now);
     this.publish(now);
   }
 
@@ -84,7 +84,7 @@ export class PickerLoads {
       return false;
     }
     this.slots.tick(now);
-    let busy = this.tell();
+    let busy = this.tell(now);
     this.gossip.flush(now);
     this.publish(now);
     this.board.read(now, this.others);
@@ -161,7 +161,7 @@ export class PickerLoads {
   }
 
   /** What we have, and what is new in our caches. True while there is something. */
-  private tell(): bool {
+  private tell(now: i64): bool {
     const board = this.board;
     let busy = false;
     board.begin();
@@ -171,6 +171,8 @@ export class PickerLoads {
       if (picker.owner != this.owner) continue;
       const endpoints = picker.pool.endpoints;
       for (let slot = endpoints.members.next(0); slot >= 0; slot = endpoints.members.next(slot + 1)) {
+        const until = endpoints.quarantine.endOf(slot);
+        if (until > now) board.quarantine(i, endpoints.addressHash(slot), until, endpoints.quarantine.failures(slot));
         const inflight = endpoints.ownInflight(slot);
         const pending = endpoints.ownPending(slot);
         if (inflight == 0 && pending == 0) continue;

@@ -161,6 +161,23 @@ describe("endpoints that fail", () => {
     expect(inflight(host)).toBe(0);
   });
 
+  it("are known to all workers when one has found out", async () => {
+    const host = await PickerHost.start({ pools: [poolOf(3, { policy: "round-robin" })] }, { workers: 2 });
+    host.answer(host.ask(say("a"), [], 1));
+    const stream = host.ask(say("a"));
+    const [bad] = listOf(stream);
+    host.answer(stream, { status: "503" });
+    host.host.advance(100);
+    for (let index = 0; index < 6; index++) {
+      const other = host.ask(say("a"), [], 1);
+      expect(listOf(other)).not.toContain(bad);
+      host.answer(other);
+    }
+    host.host.advance(1_100);
+    const probes = [0, 1].map((worker) => [0, 1, 2, 3].map(() => listOf(host.ask(say("a"), [], worker))[0]));
+    for (const picks of probes) expect(picks.filter((pick) => pick === bad).length).toBe(1);
+  });
+
   it("are all there is: then they are asked", async () => {
     const host = await PickerHost.start({ pools: [poolOf(1)] });
     for (let index = 0; index < 3; index++) expect(pick(host, { status: "503" })).toEqual(addresses(1));
