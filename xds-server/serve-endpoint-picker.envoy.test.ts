@@ -223,9 +223,10 @@ describe.each(versionsUnderTest())("clusters of an EndpointPicker in a real Envo
       expect((await retries()) - before).toBe(1);
       expect(await ask(list("a", "b", "c"))).toBe("c");
       expect((await retries()) - before).toBe(3);
-      // The list is over: the ring is asked, which passes over endpoints that were tried before.
-      const answers = await several(10, (i) => ({ ...list("a", "b"), ...prefix(i) }));
-      expect(setOf(answers).every((each) => ["c", "d"].includes(each))).toBe(true);
+      // The list is over: the ring is asked. It tries a few times to pass over endpoints that were tried before, so now and then it names one of them again.
+      const answers = setOf(await several(20, (i) => ({ ...list("a", "b"), ...prefix(i) })));
+      expect(answers.filter((each) => !["c", "d", "status 503"].includes(each))).toEqual([]);
+      expect(answers).toEqual(expect.arrayContaining(["c", "d"]));
       // Two retries are all there are.
       expect(await ask(list("a", "b", "a"))).toBe("status 503");
     } finally {
