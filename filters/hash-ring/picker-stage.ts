@@ -96,8 +96,9 @@ export class PickerStage extends Stage {
     const config = unchecked(this.config.pools[index]);
     const picker = unchecked(this.pools[index]);
     const hasPrefix = config.needsPrompt && readPrefix(exchange, this.salt(exchange));
-    if (hasPrefix) writePrefix(prefixChain.key(this.prefixBlocks(config)));
-    return picker === null ? Verdict.Next : this.pick(exchange, config, picker, hasPrefix);
+    const prefix = hasPrefix ? prefixChain.key(this.prefixBlocks(config)) : 0;
+    if (hasPrefix) writePrefix(prefix);
+    return picker === null ? Verdict.Next : this.pick(exchange, config, picker, hasPrefix, prefix);
   }
 
   onSend(exchange: Exchange): void {
@@ -192,7 +193,7 @@ export class PickerStage extends Stage {
     return max(1, <i32>Math.round(<f64>config.prefixTokens / (<f64>BLOCK_BYTES * this.tokensPerByte)));
   }
 
-  private pick(exchange: Exchange, config: PoolConfig, picker: PickerPool, hasPrefix: bool): Verdict {
+  private pick(exchange: Exchange, config: PoolConfig, picker: PickerPool, hasPrefix: bool, prefix: u64): Verdict {
     const state = this.stateOf(exchange);
     const now = this.readTime();
     const pool = picker.pool;
@@ -208,7 +209,7 @@ export class PickerStage extends Stage {
       request.chain = prefixChain.chain;
       request.blocks = prefixChain.blocks;
     }
-    this.setKey(exchange, config, hasPrefix);
+    setKey(exchange, config, hasPrefix, prefix);
     setModel(exchange);
     const subset = config.subset;
     if (subset !== null) readSubset(subset, exchange, pool.endpoints, picker, request);
@@ -232,17 +233,6 @@ export class PickerStage extends Stage {
     state.asksLoad = config.orca;
     if (config.orca) headers.replace(MapType.HttpRequestHeaders, LOAD_FORMAT, TEXT_FORMAT);
     return Verdict.Next;
-  }
-
-  private setKey(exchange: Exchange, config: PoolConfig, hasPrefix: bool): void {
-    const prefix = hasPrefix ? prefixChain.key(this.prefixBlocks(config)) : 0;
-    if (config.settings.policy == Policy.ConsistentHash) {
-      request.hasKey = hashParts(config.key, exchange, prefix, hasPrefix);
-      request.key = requestKey.hash;
-    } else if (config.settings.policy == Policy.PrefixAffinity) {
-      request.hasKey = hasPrefix;
-      request.key = prefix;
-    }
   }
 
   /** Names the endpoints of the list, best first. */
@@ -294,6 +284,17 @@ function writePrefix(key: u64): void {
   text.reset();
   for (let shift = 60; shift >= 0; shift -= 4) text.byte(hexDigit(<u8>((key >> shift) & 15)));
   headers.replace(MapType.HttpRequestHeaders, PREFIX_HEADER, text.view());
+}
+
+/** What the request sticks to, if its pool's policy goes by that. */
+function setKey(exchange: Exchange, config: PoolConfig, hasPrefix: bool, prefix: u64): void {
+  if (config.settings.policy == Policy.ConsistentHash) {
+    request.hasKey = hashParts(config.key, exchange, prefix, hasPrefix);
+    request.key = requestKey.hash;
+  } else if (config.settings.policy == Policy.PrefixAffinity) {
+    request.hasKey = hasPrefix;
+    request.key = prefix;
+  }
 }
 
 /** Engines know a model, or an adapter, by the name that goes to them. */

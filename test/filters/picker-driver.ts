@@ -1,5 +1,6 @@
 /** hash-ring.wasm on the test host: one plugin, any number of workers, whole calls of clients in virtual time, endpoints that answer them. */
 import { type LoadOptions, type Plugin, ProxyWasmHost, type Stream } from "../host/index.ts";
+import { countersOf, hasTrapped } from "./host-view.ts";
 import { chat, type Headers, lengthOf } from "./router-driver.ts";
 
 export interface PickerOptions extends LoadOptions {
@@ -99,17 +100,11 @@ export class PickerHost {
 
   /** Statistics that are not 0, by name and labels. */
   counters(name: string): Record<string, number> {
-    this.host.advance(1_000);
-    const prefix = `tokenmesh_endpoint_${name}`;
-    const entries = this.host.metrics.names().flatMap((full): [string, number][] => {
-      const value = full.startsWith(prefix) ? (this.host.metrics.get(full) ?? 0) : 0;
-      return value === 0 ? [] : [[full.slice(prefix.length + 1), value]];
-    });
-    return Object.fromEntries(entries);
+    return countersOf(this.host, `tokenmesh_endpoint_${name}`);
   }
 
   get trapped(): boolean {
-    return this.host.logs.some(({ level, message }) => level === "critical" || message.startsWith("abort:"));
+    return hasTrapped(this.host);
   }
 }
 

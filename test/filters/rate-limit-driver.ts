@@ -1,5 +1,6 @@
 /** token-rate-limit.wasm on the test host: one plugin, any number of workers, whole calls of clients in virtual time. */
 import { type LoadOptions, type Plugin, ProxyWasmHost, type Stream } from "../host/index.ts";
+import { countersOf, hasTrapped } from "./host-view.ts";
 import { chat, type Headers, lengthOf } from "./router-driver.ts";
 
 export interface LimitOptions extends LoadOptions {
@@ -67,17 +68,11 @@ export class LimitHost {
 
   /** Everything of a counter that is not 0, by its labels. */
   counters(name: string): Record<string, number> {
-    this.host.advance(1_000);
-    const prefix = `tokenmesh_rate_limit_${name}`;
-    const entries = this.host.metrics.names().flatMap((full): [string, number][] => {
-      const value = full.startsWith(prefix) ? (this.host.metrics.get(full) ?? 0) : 0;
-      return value === 0 ? [] : [[full.slice(prefix.length + 1), value]];
-    });
-    return Object.fromEntries(entries);
+    return countersOf(this.host, `tokenmesh_rate_limit_${name}`);
   }
 
   get trapped(): boolean {
-    return this.host.logs.some(({ level, message }) => level === "critical" || message.startsWith("abort:"));
+    return hasTrapped(this.host);
   }
 }
 

@@ -4,6 +4,7 @@
  *   client -> RouterHost.router (root id llm-router) -> Attempt (root id llm-router-attempt, the same VM) -> upstream
  */
 import { type HeaderMap, type LoadOptions, type Plugin, ProxyWasmHost, type Stream } from "../host/index.ts";
+import { hasTrapped } from "./host-view.ts";
 
 export const routerWasm = "build/filters/llm-router.wasm";
 
@@ -101,7 +102,7 @@ export class RouterHost {
 
   /** The module trapped, which ends every stream of its worker. */
   get trapped(): boolean {
-    return this.host.logs.some(({ level, message }) => level === "critical" || message.startsWith("abort:"));
+    return hasTrapped(this.host);
   }
 
   get vm() {
