@@ -8,11 +8,12 @@ import { type ConfigError, type WatcherOptions, watchFolder } from "./config/ind
 import { jsonLogger, type Logger } from "./log.ts";
 import { Publisher } from "./publisher.ts";
 import { defaultWasmDir, loadsPools, type ServerAddress, type WasmDelivery } from "./resources/index.ts";
-import { json, startAdminServer } from "./server/admin-server.ts";
+import { type AdminChanges, json, startAdminServer } from "./server/admin-server.ts";
 import { splitAddress, startAdsServer } from "./server/ads-server.ts";
 import { createMetrics } from "./server/metrics.ts";
 import { nodeStatuses, openNacks, type StreamRegistry } from "./server/stream-registry.ts";
 import { snapshotView } from "./snapshot-view.ts";
+import { type AnswerServiceOptions, createAnswerService } from "./state/answers/index.ts";
 import { createLoadsFeed } from "./state/loads/index.ts";
 
 export { type ConfigError, formatError } from "./config/index.ts";
@@ -34,6 +35,8 @@ export interface ServerOptions {
   readonly wasmDir?: string;
   /** How Envoy gets a filter's code; inline by default. */
   readonly wasm?: WasmDelivery;
+  /** Where answers of the prompt cache are kept, and who may purge them; in memory by default. */
+  readonly answers?: Omit<AnswerServiceOptions, "log" | "now">;
   readonly log?: Logger;
   /** Timing of the folder watcher, in milliseconds. */
   readonly watch?: WatcherOptions;
@@ -66,10 +69,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const cache = new SnapshotCache();
   const registry: StreamRegistry = new Set();
   const loads = createLoadsFeed(metrics.registry);
+  const answers = createAnswerService(metrics.registry, { ...options.answers, log });
   const identifier = `tokenmesh@${hostname()}`;
   // Until something is published it refuses streams.
   const context = { cache, registry, metrics, log, identifier, now: Date.now };
-  const ads = await startAdsServer(xds, context, [loads]);
+  const ads = await startAdsServer(xds, context, [loads, answers]).catch(async (error: unknown) => {
+    await answers.close();
+    throw error;
+  });
   const server = advertised ?? reachedAt(ads.address);
   const publisher = new Publisher({
     configDir,
@@ -108,6 +115,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       return { status: 200, contentType: metrics.registry.contentType, body: await metrics.registry.metrics() };
     },
     "/loads": () => json(200, { pools: loads.view() }),
+    "/cache": async () => json(200, await answers.view()),
     "/snapshot": () =>
       json(200, {
         snapshot: snapshotView(cache.get("default")),
@@ -117,8 +125,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         nodes: nodeStatuses(registry),
       }),
   };
+  const changes: AdminChanges = {
+    "/cache/purge": async (request) => {
+      const { status, value } = await answers.purge(request);
+      return json(status, value);
+    },
+  };
   try {
-    const admin = await startAdminServer(api, routes, log);
+    const admin = await startAdminServer(api, routes, log, changes);
     const watcher = await watchFolder(configDir, load, options.watch);
     return {
       xdsAddress: ads.address,
@@ -129,12 +143,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       close: async () => {
         await watcher.close();
         loads.close();
+        await answers.close();
         await ads.close();
         await admin.close();
       },
     };
   } catch (error) {
     loads.close();
+    await answers.close();
     await ads.close();
     throw error;
   }

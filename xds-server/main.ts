@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * The command line: `tokenmesh serve`, `tokenmesh validate` and `tokenmesh ledger`. Standard output carries results only (the `ready` line,
+ * The command line: `tokenmesh serve`, `tokenmesh validate`, `tokenmesh cache` and `tokenmesh ledger`. Standard output carries results only (the `ready` line,
  * validation errors and warnings); the log goes to standard error. Exit codes: 0 fine, 1 the configuration has errors, 2 the command itself failed.
  */
 import { readFileSync } from "node:fs";
@@ -10,9 +10,15 @@ import { formatError, parseConfig, readConfigFiles } from "./config/index.ts";
 import { startServer } from "./index.ts";
 import { jsonLogger, type LogLevel } from "./log.ts";
 import { defaultWasmDir, type WasmDelivery } from "./resources/index.ts";
+import {
+  type AnswersCommandOptions,
+  addAnswersOptions,
+  addCacheCommands,
+  answersOptions,
+} from "./state/answers/cli.ts";
 import { addLedgerCommands } from "./state/ledger/cli.ts";
 
-interface ServeOptions {
+interface ServeOptions extends AnswersCommandOptions {
   readonly config: string;
   readonly xds: string;
   readonly advertise?: string;
@@ -32,6 +38,7 @@ async function serve(options: ServeOptions): Promise<void> {
     xds: options.xds,
     api: options.api,
     wasm: options.wasm,
+    answers: answersOptions(options),
     log,
     ...(options.wasmDir === undefined ? {} : { wasmDir: options.wasmDir }),
     ...(options.advertise === undefined ? {} : { advertise: options.advertise }),
@@ -75,7 +82,7 @@ const program = new Command("tokenmesh")
   .version(packageVersion())
   .exitOverride();
 
-program
+const serving = program
   .command("serve")
   .description("serve the configuration of a folder to Envoys over ADS; prints `ready {...}` when it does")
   .requiredOption("--config <dir>", "folder of YAML files; watched")
@@ -83,7 +90,8 @@ program
   .option("--advertise <host:port>", "where Envoys reach --xds, if not at that address (for the loads of endpoints)")
   .option("--api <host:port>", "address of the admin API; port 0 takes a free one", "127.0.0.1:0")
   .addOption(new Option("--wasm <how>", "how Envoy gets filter code").choices(["inline", "file"]).default("inline"))
-  .option("--wasm-dir <dir>", "folder of the compiled filters (default: the package's own)")
+  .option("--wasm-dir <dir>", "folder of the compiled filters (default: the package's own)");
+addAnswersOptions(serving)
   .addOption(
     new Option("--log-level <level>", "least level that is logged")
       .choices(["debug", "info", "warn", "error"])
@@ -97,6 +105,7 @@ program
   .argument("<path...>")
   .action(validate);
 
+addCacheCommands(program.command("cache").description("answers of the prompt cache: figures, and purging them"));
 addLedgerCommands(program.command("ledger").description("token budgets behind Envoy's Rate Limit Service"));
 
 try {

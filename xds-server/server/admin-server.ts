@@ -1,6 +1,6 @@
 /**
- * The admin API: `GET /ready`, `/metrics` (Prometheus), `/snapshot` (what is served, and what each Envoy has). Plain HTTP for
- * loopback or a private network; it changes nothing.
+ * The admin API: `GET /ready`, `/metrics` (Prometheus), `/snapshot` (what is served, and what each Envoy has) and others, and `POST` for what changes something. Plain
+ * HTTP for loopback or a private network; who may change what is the handler's matter.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "../log.ts";
@@ -12,34 +12,59 @@ export interface AdminAnswer {
   readonly body: string;
 }
 
-/** Handlers by path; they may be slow (metrics are collected), never throw on user input. */
+/** Handlers of GET by path; they may be slow (metrics are collected), never throw on user input. */
 export type AdminRoutes = Readonly<Record<string, () => AdminAnswer | Promise<AdminAnswer>>>;
+
+/** Handlers of POST by path, which read the request's body. */
+export type AdminChanges = Readonly<Record<string, (request: IncomingMessage) => Promise<AdminAnswer>>>;
 
 export function json(status: number, value: unknown): AdminAnswer {
   return { status, contentType: "application/json", body: `${JSON.stringify(value, undefined, 2)}\n` };
 }
 
 /** @throws ServerError TM_LISTEN_FAILED, TM_USAGE */
-export function startAdminServer(address: string, routes: AdminRoutes, log: Logger): Promise<HttpServer> {
+export function startAdminServer(
+  address: string,
+  routes: AdminRoutes,
+  log: Logger,
+  changes: AdminChanges = {},
+): Promise<HttpServer> {
   return startHttpServer(address, (request, response) => {
-    answer(request, response, routes).catch((error: unknown) => {
+    answer(request, response, routes, changes).catch((error: unknown) => {
       log("error", "admin request failed", { path: request.url?.slice(0, 200), error: String(error) });
       if (!response.headersSent) send(request, response, json(500, { error: "internal error; see the server's log" }));
     });
   });
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, routes: AdminRoutes): Promise<void> {
-  request.resume();
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  routes: AdminRoutes,
+  changes: AdminChanges,
+): Promise<void> {
   const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
-  const handler = Object.hasOwn(routes, path) ? routes[path] : undefined;
-  if (handler === undefined) {
-    send(request, response, json(404, { error: "not found", paths: Object.keys(routes) }));
-  } else if (request.method !== "GET" && request.method !== "HEAD") {
-    response.setHeader("allow", "GET, HEAD");
-    send(request, response, json(405, { error: "method not allowed" }));
+  const get = Object.hasOwn(routes, path) ? routes[path] : undefined;
+  const post = Object.hasOwn(changes, path) ? changes[path] : undefined;
+  if (post !== undefined && request.method === "POST") {
+    const answered = await post(request);
+    // What is left of a body that nobody wants is not waited for.
+    if (!request.readableEnded) response.setHeader("connection", "close");
+    send(request, response, answered);
+    return;
+  }
+  request.resume();
+  if (get !== undefined && (request.method === "GET" || request.method === "HEAD")) {
+    send(request, response, await get());
+  } else if (get === undefined && post === undefined) {
+    send(
+      request,
+      response,
+      json(404, { error: "not found", paths: [...Object.keys(routes), ...Object.keys(changes)] }),
+    );
   } else {
-    send(request, response, await handler());
+    response.setHeader("allow", [...(get ? ["GET", "HEAD"] : []), ...(post ? ["POST"] : [])].join(", "));
+    send(request, response, json(405, { error: "method not allowed" }));
   }
 }
 

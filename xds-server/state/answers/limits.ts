@@ -1,0 +1,44 @@
+/** Bounds of the answer service. Envoys may be anybody's, and a store may hang: nothing that is asked for waits or grows without end. */
+
+/** Bytes of a key: 128 bits. */
+export const KEY_BYTES = 16;
+/** Bytes of an entry as filters send it: the gRPC server takes messages of 4 MiB, in which key, life and lengths stand too. */
+export const MAX_VALUE_BYTES = 4 * 1024 * 1024 - 4 * 1024;
+/** Bytes of a request that holds no entry. */
+export const MAX_REQUEST_BYTES = 1_024;
+/** Life of an entry, ms. */
+export const MIN_TTL_MS = 1_000;
+export const MAX_TTL_MS = 30 * 86_400_000;
+
+/** Gets under way; more are misses at once. */
+export const MAX_GETS = 2_048;
+/** Bytes of entries that are being packed or wait for the store; more are not stored. */
+export const MAX_PUT_BYTES = 64 * 1024 * 1024;
+/** Entries below this many bytes are stored as they are: what compression takes off them is less than what Redis adds to every key. */
+export const MIN_PACKED_BYTES = 1_024;
+/** A store that answers with errors is logged once in this time, ms. */
+export const LOG_EVERY_MS = 10_000;
+
+/** Envoys that wait for purges; one Envoy has one such call, or one for each of its workers. */
+export const MAX_POLLERS = 4_096;
+/** How long a call waits for purges, ms. */
+export const MAX_WAIT_MS = 10_000;
+/** How often a store is looked at for purges by other servers, ms. */
+export const LOOK_MS = 200;
+/** Bytes of an Envoy's name, and how many names are remembered for people. */
+export const MAX_ENVOY_BYTES = 512;
+export const MAX_ENVOYS = 4_096;
+/** Purges of one answer: as many as a filter keeps. */
+export const MAX_PURGES_PER_ANSWER = 64;
+/** Purges that are kept for Envoys which have not asked yet. Whoever misses more is told to drop everything. */
+export const MAX_PURGE_LOG = 256;
+/** Purges that are kept for entries: models, tenants and keys. */
+export const MAX_MARKS = 10_000;
+/** How long an entry from before a purge can come to light, ms: the longest life, and a day for the request that made it. */
+export const MARK_LIFE_MS = MAX_TTL_MS + 86_400_000;
+/** The same for a purge of one key, whose entry is removed with it: only a request that was under way can bring it back. */
+export const KEY_MARK_LIFE_MS = 86_400_000;
+
+/** Bytes of a request of the admin API, and of a name in it. */
+export const MAX_BODY_BYTES = 64 * 1024;
+export const MAX_NAME_BYTES = 1_024;

@@ -1,0 +1,134 @@
+import protobuf from "protobufjs";
+import { describe, expect, it } from "vitest";
+import { decodeGet, decodePurges, decodePut, encodeFound, encodePurges, encodeStored } from "./protocol.ts";
+import { PurgeKind } from "./purge.ts";
+
+/** Bytes of the wire format, and messages that somebody else's encoder made. */
+
+const { root } = protobuf.parse(
+  `
+  syntax = "proto3";
+  message GetRequest { bytes key = 1; fixed64 tenant = 2; fixed64 model = 3; }
+  message GetResponse { uint32 age_ms = 1; bytes value = 2; }
+  message PutRequest { bytes key = 1; uint32 ttl_ms = 2; bytes value = 3; }
+  message PurgesRequest { fixed64 epoch = 1; uint64 since = 2; string envoy = 3; uint32 wait_ms = 4; }
+  message PurgesResponse { fixed64 epoch = 1; uint64 sequence = 2; uint64 now_ms = 3; repeated Purge purges = 4; }
+  message Purge { uint32 kind = 1; fixed64 low = 2; fixed64 high = 3; uint64 at_ms = 4; }`,
+  { keepCase: true },
+);
+const encode = (type: string, message: object) => root.lookupType(type).encode(message).finish();
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+const bytes = (text: string) => Buffer.from(text.replaceAll(" ", ""), "hex");
+
+const KEY = "000102030405060708090a0b0c0d0e0f";
+
+describe("GetRequest", () => {
+  it("has key, tenant and model; those that are left out are 0", () => {
+    const whole = bytes(`0a10 ${KEY} 11 1112131415161718 19 2122232425262728`);
+    expect(decodeGet(whole)).toEqual({ key: KEY, tenant: "1112131415161718", model: "2122232425262728" });
+    expect(decodeGet(bytes(`0a10 ${KEY}`))).toEqual({ key: KEY, tenant: "0".repeat(16), model: "0".repeat(16) });
+  });
+
+  it("is read from anywhere in memory, the last of two counts, what is not known is passed over", () => {
+    const request = bytes(`ff 0a10 ${"ff".repeat(16)} 2801 0a10 ${KEY} 3203616263 11 0100000000000000`).subarray(1);
+    expect(decodeGet(request)).toEqual({ key: KEY, tenant: "0100000000000000", model: "0".repeat(16) });
+  });
+
+  it.each([
+    ["no bytes", ""],
+    ["no key", "11 1112131415161718"],
+    ["too short a key", `0a0f ${KEY.slice(2)}`],
+    ["too long a key", `0a11 ${KEY}00`],
+    ["a cut key", `0a10 ${KEY.slice(2)}`],
+    ["a cut number", `0a10 ${KEY} 11 11121314151617`],
+    ["a length beyond everything", `0a10 ${KEY} 32ffffffff0f`],
+    ["groups in groups", `0a10 ${KEY} ${"0b".repeat(500)}`],
+    ["a field without a number", `0a10 ${KEY} 0001`],
+    ["too long a message", `0a10 ${KEY} ${"2801".repeat(1_000)}`],
+  ])("%s is none", (_what, text) => {
+    expect(() => decodeGet(bytes(text))).toThrow();
+  });
+});
+
+describe("GetResponse", () => {
+  it("has the age and the value; no age is 0, and one that is too large the largest", () => {
+    expect(hex(encodeFound(300, Buffer.from("ab")))).toBe("08ac02" + "12026162");
+    expect(hex(encodeFound(0, Buffer.from("ab")))).toBe("12026162");
+    expect(hex(encodeFound(2 ** 40, Buffer.from("ab")))).toBe("08ffffffff0f" + "12026162");
+  });
+});
+
+describe("PutRequest", () => {
+  it("has key, life and value, which is not copied", () => {
+    const message = Buffer.from(encode("PutRequest", { key: bytes(KEY), ttl_ms: 5_000, value: Buffer.from("abc") }));
+    const { value, ...others } = decodePut(message);
+    expect(others).toEqual({ key: KEY, ttlMs: 5_000 });
+    expect(value.toString()).toBe("abc");
+    message[message.length - 1] = 0x64;
+    expect(value.toString()).toBe("abd");
+  });
+
+  it.each([
+    ["no key", { ttl_ms: 5_000 }],
+    ["no life", { key: bytes(KEY) }],
+    ["too short a life", { key: bytes(KEY), ttl_ms: 999 }],
+    ["too long a life", { key: bytes(KEY), ttl_ms: 30 * 86_400_000 + 1 }],
+    ["half a key", { key: bytes(KEY).subarray(8), ttl_ms: 5_000 }],
+  ])("with %s is none", (_what, message) => {
+    expect(() => decodePut(encode("PutRequest", message))).toThrow();
+  });
+
+  it("takes lives up to 30 days", () => {
+    for (const ttl of [1_000, 30 * 86_400_000])
+      expect(decodePut(encode("PutRequest", { key: bytes(KEY), ttl_ms: ttl })).ttlMs).toBe(ttl);
+  });
+
+  it("is answered with a bool", () => {
+    expect([hex(encodeStored(true)), hex(encodeStored(false))]).toEqual(["0801", ""]);
+  });
+});
+
+describe("PurgesRequest", () => {
+  it("has epoch, sequence, name and time; nothing at all is the first question", () => {
+    const asked = bytes("09 0102030405060708 10ac02 1a0165 20e807");
+    expect(decodePurges(asked)).toEqual({ epoch: "0102030405060708", since: 300, envoy: "e", waitMs: 1_000 });
+    expect(decodePurges(bytes(""))).toEqual({ epoch: "0".repeat(16), since: 0, envoy: "", waitMs: 10_000 });
+    expect(decodePurges(encode("PurgesRequest", { wait_ms: 4_000_000_000 })).waitMs).toBe(10_000);
+  });
+
+  it.each([
+    ["too long a name", encode("PurgesRequest", { envoy: "é".repeat(257) })],
+    ["a cut number", bytes("10")],
+    ["too many bytes", encode("PurgesRequest", { envoy: "e".repeat(1_100) })],
+  ])("with %s is none", (_what, message) => {
+    expect(() => decodePurges(message)).toThrow();
+  });
+});
+
+describe("PurgesResponse", () => {
+  it("has the purges in order, hashes with their bytes as they came", () => {
+    const purges = [
+      { kind: PurgeKind.key, hash: KEY, at: 300, sequence: 1 },
+      { kind: PurgeKind.model, hash: "1112131415161718", at: 1, sequence: 2 },
+      { kind: PurgeKind.tenant, hash: "2122232425262728", at: 2, sequence: 3 },
+      { kind: PurgeKind.all, hash: "", at: 3, sequence: 4 },
+    ];
+    const answer = encodePurges({ epoch: "0102030405060708", sequence: 4, now: 1_790_000_000_000, purges });
+    // 09 epoch, 10 sequence, 18 now; 22 a purge: 08 kind, 11 low, 19 high, 20 at.
+    expect(hex(answer)).toBe(
+      `09 0102030405060708 10 04 18 80d8c1a28c34
+       22 17 08 01 11 0001020304050607 19 08090a0b0c0d0e0f 20 ac02
+       22 0d 08 02 11 1112131415161718 20 01
+       22 0d 08 03 11 2122232425262728 20 02
+       22 04 08 04 20 03`.replaceAll(/\s/g, ""),
+    );
+    const type = root.lookupType("PurgesResponse");
+    const read = type.toObject(type.decode(answer), { longs: Number }) as { now_ms: number; purges: unknown[] };
+    expect([read.now_ms, read.purges.length]).toEqual([1_790_000_000_000, 4]);
+  });
+
+  it("without purges has epoch, sequence and time", () => {
+    const answer = encodePurges({ epoch: "0102030405060708", sequence: 0, now: 1, purges: [] });
+    expect(hex(answer)).toBe("090102030405060708" + "1801");
+  });
+});
