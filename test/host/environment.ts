@@ -47,6 +47,8 @@ export interface Environment {
   post(action: () => void): void;
   /** proxy_done: ends the draining of a root context that answered false to proxy_on_done. */
   done(context: RootContext): number;
+  /** The VM that a thread has for a VM key now. */
+  localVm(key: string, thread: number): Vm | undefined;
   vmCreated(vm: Vm): void;
   vmFailed(vm: Vm): void;
 }

@@ -161,6 +161,10 @@ export class ProxyWasmHost implements Environment {
     return Status.Ok;
   }
 
+  localVm(key: string, thread: number): Vm | undefined {
+    return this.#families.get(key)?.local.get(thread)?.vm;
+  }
+
   vmCreated(_vm: Vm): void {
     this.count("wasm.envoy.wasm.runtime.v8.created");
     this.count("wasm.envoy.wasm.runtime.v8.active");

@@ -14,8 +14,12 @@ declare function proxy_enqueue_shared_queue(id: u32, data: usize, size: i32): i3
 @external("env", "proxy_dequeue_shared_queue")
 declare function proxy_dequeue_shared_queue(id: u32, data: usize, size: usize): i32;
 
+/** Queues shared by all VMs with the same vm_id in one Envoy. They have no bound, and nothing removes them or what lies in them: use a fixed set of names, and put in only what somebody takes out. */
 export namespace sharedQueue {
-  /** Registers the calling root for `onQueueReady`; the id is in `lastId()`. Registering again returns the same id. */
+  /**
+   * Registers the calling root for `onQueueReady`; the id is in `lastId()`. Registering again returns the same id. Only the root that registered a name last is called, for each item once: for news to
+   * every worker each needs a name of its own. Behind a trap, the root that has the place of the old one in the new VM is called.
+   */
   export function register(name: Bytes): Status {
     return proxy_register_shared_queue(name.ptr, name.len, OUT);
   }

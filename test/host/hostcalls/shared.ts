@@ -19,10 +19,14 @@ export const sharedCalls: Record<string, Hostcall> = {
   proxy_register_shared_queue(vm, context, args) {
     const name = textAt(vm, args, 0);
     if (name === undefined) return Status.InvalidMemoryAccess;
-    const { root } = context;
-    const token = vm.environment.sharedQueues.register(vm.identity.vmId, name, (queue) => {
-      vm.environment.post(() => {
-        if (vm.contexts.get(root.id) === root) vm.invoke(root, "proxy_on_queue_ready", root.id, queue);
+    const { environment, identity, thread } = vm;
+    const { id } = context.root;
+    const token = environment.sharedQueues.register(identity.vmId, name, (queue) => {
+      // Thread, VM and context are looked up by their names then: a VM made anew hears what was meant for the one before.
+      environment.post(() => {
+        const now = environment.localVm(identity.key, thread);
+        const heir = now?.contexts.get(id);
+        if (heir) now?.invoke(heir, "proxy_on_queue_ready", id, queue);
       });
     });
     return written(vm.memory.setU32(word(args, 2), token));
