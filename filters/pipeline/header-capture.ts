@@ -42,14 +42,20 @@ export class CapturedHeaders {
   private readonly text: StaticArray<u8>;
   /** -1 while the header was not seen. */
   private readonly size: StaticArray<i32>;
+  /** 1 for what did not fit. */
+  private readonly cut: StaticArray<u8>;
 
   constructor(private readonly wanted: WantedHeaders) {
     this.text = new StaticArray<u8>(wanted.count * MAX_HEADER);
     this.size = new StaticArray<i32>(wanted.names.length);
+    this.cut = new StaticArray<u8>(wanted.names.length);
   }
 
   reset(): void {
-    for (let i = 0; i < this.size.length; i++) unchecked((this.size[i] = -1));
+    for (let i = 0; i < this.size.length; i++) {
+      unchecked((this.size[i] = -1));
+      unchecked((this.cut[i] = 0));
+    }
   }
 
   /**
@@ -70,6 +76,7 @@ export class CapturedHeaders {
         store<u8>(this.place(i) + <usize>size, 0x2c);
         size++;
       }
+      if (value.len > MAX_HEADER - size) unchecked((this.cut[i] = 1));
       unchecked((this.size[i] = append(this.place(i), size, value)));
       return;
     }
@@ -77,6 +84,11 @@ export class CapturedHeaders {
 
   has(index: i32): bool {
     return unchecked(this.size[index]) >= 0;
+  }
+
+  /** Not all of the value was kept: what is shown is one that a client may also send as it is, so a key has to tell them apart. */
+  isCut(index: i32): bool {
+    return unchecked(this.cut[index]) != 0;
   }
 
   /** Shows the value in `into`, empty when there was none; valid as long as this request. */

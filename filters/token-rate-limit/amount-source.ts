@@ -1,8 +1,8 @@
 /** Amounts that requests say themselves: in a header that a filter in front has set, or in dynamic metadata. */
 import { MONEY_SCALE, LimitUnit, WEIGHT_SCALE } from "../lib/token-charge";
+import { KeyPart, KeySource } from "../pipeline/caller-key/key-part";
 import { Exchange } from "../pipeline/exchange";
 import { Bytes, property, Status } from "../sdk";
-import { KeyPart, KeySource } from "./key-part";
 import { Limit } from "./limit";
 
 const value = new Bytes();

@@ -2,11 +2,11 @@
 import { JsonNode } from "../lib/json-document";
 import { LimitUnit, MONEY_SCALE, WEIGHT_SCALE } from "../lib/token-charge";
 import { WindowPeriod } from "../lib/token-window";
+import { KeyPart } from "../pipeline/caller-key/key-part";
+import { KeyReader } from "../pipeline/caller-key/key-reader";
 import { ConfigReader } from "../pipeline/config-reader";
+import { readDecimal } from "../pipeline/rates/decimal-reader";
 import { Bytes } from "../sdk";
-import { readDecimal } from "./decimal-reader";
-import { KeyPart } from "./key-part";
-import { KeyReader } from "./key-reader";
 import { Limit, PERIOD_NAMES, UNIT_NAMES } from "./limit";
 import { Mode } from "./rule";
 import { readTimeZone } from "./time-zone";

@@ -1,9 +1,9 @@
 /** How much of what in which time. Made from the configuration, never changed. */
-import { LimitUnit, MONEY_SCALE, WEIGHT_SCALE } from "../lib/token-charge";
 import { TimeZone } from "../lib/time-zone";
+import { LimitUnit, MONEY_SCALE, WEIGHT_SCALE } from "../lib/token-charge";
 import { TokenWindow, WindowPeriod } from "../lib/token-window";
+import { KeyPart } from "../pipeline/caller-key/key-part";
 import { Bytes } from "../sdk";
-import { KeyPart } from "./key-part";
 
 /** By `LimitUnit`, as the configuration names them. */
 export const UNIT_NAMES = ["tokens", "promptTokens", "completionTokens", "weightedTokens", "requests", "money"];

@@ -11,13 +11,13 @@
  * Reservations of requests that run at the same time add up, so no number of them overruns a limit by more than they use over their own estimates.
  */
 import { TokenCounts } from "../lib/token-charge";
+import { callerKey, hashKey } from "../pipeline/caller-key/caller-key";
 import { Exchange, Problem } from "../pipeline/exchange";
 import { keyRequired } from "../pipeline/refusal";
 import { Flow, Stage, StageState, Verdict } from "../pipeline/stage";
 import { Bytes, log, LogLevel } from "../sdk";
 import { Admission, AdmissionControl } from "./admission-control";
 import { readAmounts } from "./amount-source";
-import { budgetKey, hashKey } from "./budget-key";
 import { ClientAnswers } from "./client-answers";
 import { RateLimitConfig } from "./config";
 import { IdleRules } from "./idle-rules";
@@ -159,8 +159,8 @@ export class RateLimitStage extends Stage {
       if (!rule.match.holds(exchange)) continue;
       state.add(i);
       const complete = hashKey(unchecked(limiter.budgets.identities[i]), rule.key, exchange, rule.isRemote ? state.keys : null);
-      unchecked((state.hashLow[state.count - 1] = budgetKey.low));
-      unchecked((state.hashHigh[state.count - 1] = budgetKey.high));
+      unchecked((state.hashLow[state.count - 1] = callerKey.low));
+      unchecked((state.hashHigh[state.count - 1] = callerKey.high));
       if (complete || rule.missingKey == MissingKey.Shared) {
         if (rule.saysAmounts) readAmounts(rule.limits, exchange, state.askAmounts(state.count - 1));
         continue;

@@ -2,14 +2,14 @@
 import { JsonNode } from "../lib/json-document";
 import { LimitUnit } from "../lib/token-charge";
 import { WindowPeriod } from "../lib/token-window";
+import { KeyReader } from "../pipeline/caller-key/key-reader";
+import { ConfigReader } from "../pipeline/config-reader";
 import { Match } from "../pipeline/match/match";
 import { MatchReader } from "../pipeline/match/match-reader";
-import { ConfigReader } from "../pipeline/config-reader";
+import { readPrices, readWeights } from "../pipeline/rates/rate-reader";
 import { TrafficConfig } from "../pipeline/traffic-config";
 import { Bytes } from "../sdk";
-import { KeyReader } from "./key-reader";
 import { LimitReader } from "./limit-reader";
-import { readPrices, readWeights } from "./rate-reader";
 import { Mode, Overrun, RateLimitRule } from "./rule";
 
 const MAX_RULES = 64;

@@ -1,11 +1,11 @@
 /** A rule: which requests it is about, which of them share a budget, and how large that is. Made from the configuration, never changed. */
 import { charge, chargeAtMost, LimitUnit, TokenCounts, TokenRates } from "../lib/token-charge";
+import { KeyPart, KeySource } from "../pipeline/caller-key/key-part";
 import { Exchange } from "../pipeline/exchange";
 import { Match } from "../pipeline/match/match";
+import { PriceList } from "../pipeline/rates/price-list";
 import { Bytes, ByteWriter } from "../sdk";
-import { KeyPart, KeySource } from "./key-part";
 import { Limit } from "./limit";
-import { PriceList } from "./price-list";
 
 /** What becomes of a request that lacks a part of the key. In the order in which the configuration names them. */
 export const enum MissingKey {

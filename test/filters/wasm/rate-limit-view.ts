@@ -4,11 +4,11 @@
  */
 import { JsonNode } from "../../../filters/lib/json-document";
 import { TokenCounts } from "../../../filters/lib/token-charge";
+import { KeyPart } from "../../../filters/pipeline/caller-key/key-part";
 import { ConfigReader } from "../../../filters/pipeline/config-reader";
 import { LlmRoot } from "../../../filters/pipeline/llm-root";
 import { Bytes, log, LogLevel, registerRoot } from "../../../filters/sdk";
 import { RateLimitReader } from "../../../filters/token-rate-limit/config";
-import { KeyPart } from "../../../filters/token-rate-limit/key-part";
 import { Limit } from "../../../filters/token-rate-limit/limit";
 import { RateLimitService } from "../../../filters/token-rate-limit/remote-service";
 import { RateLimitRule } from "../../../filters/token-rate-limit/rule";

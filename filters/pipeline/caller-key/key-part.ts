@@ -1,5 +1,5 @@
-/** One of the things by which requests have budgets of their own. Made from the configuration, never changed. */
-import { Bytes } from "../sdk";
+/** One of the things by which requests are told apart: that have budgets, or stored answers, of their own. Made from the configuration, never changed. */
+import { Bytes } from "../../sdk";
 
 export const enum KeySource {
   /** The captured header `headers[0]`. */

@@ -1,6 +1,6 @@
-import { fixedPoint } from "../lib/fixed-point";
-import { JsonNode, NodeKind } from "../lib/json-document";
-import { ConfigReader } from "../pipeline/config-reader";
+import { fixedPoint } from "../../lib/fixed-point";
+import { JsonNode, NodeKind } from "../../lib/json-document";
+import { ConfigReader } from "../config-reader";
 
 /**
  * A number in units of 1/`scale`, exactly as it is written: one with more decimals is a fault, it is never rounded. `least` and `most` are units, too;

@@ -1,8 +1,8 @@
 /** Reads what tokens count: `weights` and `prices` of a rule. */
-import { JsonNode } from "../lib/json-document";
-import { PRICE_SCALE, TokenRates, WEIGHT_SCALE } from "../lib/token-charge";
-import { ConfigReader } from "../pipeline/config-reader";
-import { Bytes } from "../sdk";
+import { JsonNode } from "../../lib/json-document";
+import { PRICE_SCALE, TokenRates, WEIGHT_SCALE } from "../../lib/token-charge";
+import { ConfigReader } from "../config-reader";
+import { Bytes } from "../../sdk";
 import { readDecimal } from "./decimal-reader";
 import { Price, PriceList } from "./price-list";
 

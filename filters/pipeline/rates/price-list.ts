@@ -1,6 +1,6 @@
 /** What the tokens of each model cost. Made from the configuration, never changed. */
-import { TokenRates } from "../lib/token-charge";
-import { Bytes } from "../sdk";
+import { TokenRates } from "../../lib/token-charge";
+import { Bytes } from "../../sdk";
 
 /** Price of a model, or of all models whose names begin so. */
 @final

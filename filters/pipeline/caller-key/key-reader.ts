@@ -1,8 +1,8 @@
 /** Reads `key` of a rule. */
-import { JsonNode } from "../lib/json-document";
-import { ConfigReader } from "../pipeline/config-reader";
-import { TrafficConfig } from "../pipeline/traffic-config";
-import { Bytes, ByteWriter } from "../sdk";
+import { JsonNode } from "../../lib/json-document";
+import { ConfigReader } from "../config-reader";
+import { TrafficConfig } from "../traffic-config";
+import { Bytes, ByteWriter } from "../../sdk";
 import { KeyPart, KeySource } from "./key-part";
 
 const MAX_PARTS = 4;
@@ -92,7 +92,8 @@ export class KeyReader {
     return part;
   }
 
-  private apiKey(): KeyPart {
+  /** The client's credential. */
+  apiKey(): KeyPart {
     const part = plain(KeySource.ApiKey, "api_key");
     for (let i = 0; i < KEY_HEADERS.length; i++) part.headers.push(this.traffic.wanted.want(Bytes.literal(KEY_HEADERS[i])));
     return part;
