@@ -4,6 +4,7 @@
 import { OrcaReport } from "../lib/orca-report";
 import { Pool } from "../lib/pick/pool";
 import { Outcome, Ticket } from "../lib/pick/ticket";
+import { answerHeaders } from "../pipeline/answer-headers";
 import { Exchange } from "../pipeline/exchange";
 import { Refusal, upstreamProtocolError, upstreamTimeout, upstreamUnreachable } from "../pipeline/refusal";
 import { Bytes, headers, MapType, property, Status } from "../sdk";
@@ -59,7 +60,7 @@ export class PickerAnswers {
       picker.metrics.answered(state.failed ? Served.Failed : Served.Served);
     }
     if (slot >= 0 && state.asksLoad) readLoad(pool, slot, now);
-    if (this.servedHeader.len > 0) headers.replace(MapType.HttpResponseHeaders, this.servedHeader, value);
+    if (this.servedHeader.len > 0) answerHeaders.replace(this.servedHeader, value);
   }
 
   /** The stream is over. */
@@ -99,7 +100,7 @@ function readLoad(pool: Pool, slot: i32, now: i64): void {
     const cache = report.kvPermille >= 0 ? report.kvPermille : known ? engines.kvPermille(slot) : 0;
     pool.endpoints.updateSnapshot(slot, now, waiting, running, cache);
   }
-  headers.remove(MapType.HttpResponseHeaders, LOAD);
+  answerHeaders.remove(LOAD);
 }
 
 /** The endpoint of choice was tried, and somebody else had to answer. */

@@ -42,6 +42,8 @@ export class ChatRequest {
 
   /** The body has members. */
   hasMembers: bool = false;
+  /** It names something that changes while the request stays the same: a conversation that the server keeps, a search of the web, a container, remote tools. */
+  live: bool = false;
 
   private readonly walker: JsonWalker = new JsonWalker();
   private readonly content: ContentReader = new ContentReader(this.walker, this.messages);
@@ -62,6 +64,7 @@ export class ChatRequest {
     this.tools = 0;
     this.functions = 0;
     this.hasMembers = false;
+    this.live = false;
     this.content.reset(api);
   }
 
@@ -193,6 +196,14 @@ export class ChatRequest {
     else if (walker.keyIs("max_output_tokens")) this.take(RequestField.MaxOutputTokens);
     else if (walker.keyIs("n")) this.take(RequestField.Choices);
     else if (walker.keyIs("temperature")) this.take(RequestField.Temperature);
+    else if (walker.kind != JsonKind.Literal && this.isLive()) this.live = true;
+  }
+
+  private isLive(): bool {
+    const walker = this.walker;
+    if (this.api == Api.Responses) return walker.keyIs("conversation");
+    if (this.api == Api.ChatCompletions) return walker.keyIs("web_search_options");
+    return this.api == Api.AnthropicMessages && (walker.keyIs("container") || walker.keyIs("mcp_servers"));
   }
 
   private isMessages(): bool {

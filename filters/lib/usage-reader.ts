@@ -74,6 +74,14 @@ export class UsageReader {
     this.skipped = 0;
   }
 
+  /** As if an answer had reported these totals; -1 for what is not known. */
+  assume(inputTotal: i64, outputTotal: i64, cached: i64): void {
+    this.reset();
+    this.input = inputTotal;
+    this.output = outputTotal;
+    this.cached = cached;
+  }
+
   /** True when any count was seen. */
   get seen(): bool {
     return this.input >= 0 || this.output >= 0;

@@ -4,6 +4,7 @@
  * A target that needs no more than a route and a model name is settled here. One that needs another host, path or credential, and every target with a
  * fallback, gets a plan for the attempt filter, because that must happen behind the choice of the route and anew for each attempt.
  */
+import { answerHeaders } from "../pipeline/answer-headers";
 import { Exchange, ModelPlace, Problem } from "../pipeline/exchange";
 import { bodyUnreadable, modelNotFound, modelRequired, Refusal } from "../pipeline/refusal";
 import { Stage, StageState, Verdict } from "../pipeline/stage";
@@ -94,11 +95,11 @@ export class RoutingStage extends Stage {
     this.serve(exchange, served, state.defaultModel);
     if (plan !== null && served !== plan.chosen) this.countFallback();
     if (!this.config.responseHeaders) return;
-    if (exchange.servedModel.len > 0) headers.replace(MapType.HttpResponseHeaders, MODEL_HEADER, exchange.servedModel);
-    else headers.remove(MapType.HttpResponseHeaders, MODEL_HEADER);
-    headers.replace(MapType.HttpResponseHeaders, TARGET_HEADER, exchange.target);
+    if (exchange.servedModel.len > 0) answerHeaders.replace(MODEL_HEADER, exchange.servedModel);
+    else answerHeaders.remove(MODEL_HEADER);
+    answerHeaders.replace(TARGET_HEADER, exchange.target);
     const attempts = plan !== null ? plan.attempts : 1;
-    headers.replace(MapType.HttpResponseHeaders, ATTEMPTS_HEADER, text.reset().decimal(attempts).view());
+    answerHeaders.replace(ATTEMPTS_HEADER, text.reset().decimal(attempts).view());
   }
 
   onEnd(exchange: Exchange): void {

@@ -3,7 +3,7 @@
  *
  *   {"api":"openai.chat","model":"gpt-4o","target":"azure","served_model":"gpt-4o-2024-08-06","rule":"chat","input_tokens":12,"output_tokens":34,"cached_tokens":0}
  *
- * What is not known is left out. Nothing of prompts, answers or credentials is in it.
+ * and with a cache of answers "cache":"hit" or another of its states. What is not known is left out. Nothing of prompts, answers or credentials is in it.
  */
 import { apiName } from "../lib/llm-path";
 import { Bytes, ByteWriter, property } from "../sdk";
@@ -32,6 +32,7 @@ export class AccessLog {
     this.count("input_tokens", exchange.usage.inputTotal);
     this.count("output_tokens", exchange.usage.outputTotal);
     this.count("cached_tokens", exchange.usage.cached);
+    if (exchange.cache.length > 0) text.text(',"cache":"').text(exchange.cache).byte(0x22);
     property.set(STATE, text.byte(0x7d).view());
   }
 

@@ -56,13 +56,17 @@ export function beginFiltering(exchange: Exchange): void {
 export function passWindow(exchange: Exchange, window: Bytes, at: i32, length: i32, size: i32, last: bool): bool {
   const filter = exchange.usageFilter;
   const answer = exchange.answer;
+  const tap = exchange.tap;
   if (filter === null) {
     if (answer !== null) answer.pass(window);
+    if (tap !== null) tap.pass(window);
     answerEdit.keep(length, window);
     return true;
   }
   const differs = filter.feed(window.ptr, window.len, last);
-  if (answer !== null) answer.pass(differs ? filter.out.view() : window);
+  const passes = differs ? filter.out.view() : window;
+  if (answer !== null) answer.pass(passes);
+  if (tap !== null) tap.pass(passes);
   const written = differs ? answerEdit.replace(at, length, size, filter.out.view()) : answerEdit.keep(length, window);
   const gaveUp = filter.gaveUp;
   if (gaveUp || !written) endUsageFilter(exchange);

@@ -13,6 +13,11 @@ export namespace answerHead {
     loaded = false;
   }
 
+  /** Somebody has read them in this callback. */
+  export function isRead(): bool {
+    return loaded;
+  }
+
   /** From the first header on; null when Envoy does not show them. Borrowed until the callback returns. */
   export function read(): HeaderPairs | null {
     if (!loaded && pairs.load(MapType.HttpResponseHeaders) != Status.Ok) return null;

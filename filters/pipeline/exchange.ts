@@ -5,12 +5,16 @@
 import { ChatRequest } from "../lib/chat-request";
 import { JsonField, JsonKind, MAX_VALUE } from "../lib/json-scanner";
 import { Api } from "../lib/llm-api";
+import { RequestDigest } from "../lib/request-digest";
 import { UsageReader } from "../lib/usage-reader";
 import { Bytes, ByteWriter } from "../sdk";
+import { AnswerTap } from "./answer-tap";
 import { edits } from "./body-edit";
 import { Gate } from "./gate";
 import { CapturedHeaders, WantedHeaders } from "./header-capture";
 import { Refusal } from "./refusal";
+import { Replay } from "./replay";
+import { SpareAnswer } from "./spare-answer";
 import { StageState } from "./stage";
 import { UsageFilter } from "./usage-filter";
 import { WatchedAnswer } from "./watched-answer";
@@ -71,6 +75,8 @@ export class Exchange {
   streaming: bool = false;
   /** Everything else in a JSON body, when a stage asked for it; valid in `onRequest` only. */
   chat: ChatRequest | null = null;
+  /** What the body says whatever its spelling, when a stage asked for it and it could be told; valid in `onRequest` only. */
+  digest: RequestDigest | null = null;
 
   /** A stage asked for the usage of a stream. */
   wantsUsage: bool = false;
@@ -86,6 +92,15 @@ export class Exchange {
   /** Tokens of the request and of its answer so far, as a stage that ends the answer knows them. */
   inputSoFar: i64 = 0;
   outputSoFar: i64 = 0;
+
+  /** A stage wants what the client gets of the answer. */
+  tap: AnswerTap | null = null;
+  /** What the client gets if the upstream fails, and there is such a thing. */
+  spare: SpareAnswer | null = null;
+  /** What the client gets unless a stage objects, and no upstream is asked. */
+  replay: Replay | null = null;
+  /** How a cache took part, for the access log; empty for not at all. */
+  cache: string = "";
 
   /** A stage decided to send the request on as an LLM call: its answer is looked at. */
   routed: bool = false;
@@ -142,6 +157,11 @@ export class Exchange {
     this.modelPlace = ModelPlace.None;
     this.streaming = false;
     this.chat = null;
+    this.digest = null;
+    this.tap = null;
+    this.spare = null;
+    this.replay = null;
+    this.cache = "";
     this.wantsUsage = false;
     this.usageAdded = false;
     this.asksUsage = false;

@@ -7,6 +7,11 @@ export abstract class Gate {
   /** One stage less holds the request; without any it goes on. */
   abstract release(): void;
 
+  /**
+   * The stage that said `Verdict.Wait` waits no more: the next one is asked. Headers and body may be changed before, by hostcalls; places in the body are found anew.
+   */
+  abstract proceed(): void;
+
   /** Takes a held request out of its way, so that the caller can answer it. False when that cannot be done any more. */
   abstract take(): bool;
 

@@ -6,6 +6,8 @@
 import { JsonDocument, JsonNode, NodeKind } from "../lib/json-document";
 import { buffer, BufferType, Bytes, grpc, log, LogLevel, Metric, PairsWriter, RootContext, Status, StreamContext, time } from "../sdk";
 import { AccessLog } from "./access-log";
+import { answerHeaders } from "./answer-headers";
+import { BodyNeeds } from "./body-needs";
 import { BodyGuard } from "./body-guard";
 import { ConfigReader } from "./config-reader";
 import { Exchange } from "./exchange";
@@ -29,10 +31,7 @@ const CONTENT_TYPE = Bytes.literal("content-type");
 export abstract class LlmRoot extends RootContext implements StageHost {
   traffic: TrafficConfig = new TrafficConfig();
   readonly stages: Stage[] = [];
-  /** A stage wants `Exchange.chat`. */
-  needsChat: bool = false;
-  /** A stage wants the places of the prompt in it. */
-  needsPrompt: bool = false;
+  readonly needs: BodyNeeds = new BodyNeeds();
   /** A stage wants `Exchange.endStatus`. */
   needsStatus: bool = false;
   /** Headers that only we write; taken from clients one by one when their headers cannot be listed. */
@@ -81,8 +80,10 @@ export abstract class LlmRoot extends RootContext implements StageHost {
     stage.index = this.stages.length;
     stage.host = this;
     this.stages.push(stage);
-    this.needsChat = this.needsChat || stage.needsChat;
-    this.needsPrompt = this.needsPrompt || stage.needsPrompt;
+    const needs = this.needs;
+    needs.chat = needs.chat || stage.needsChat;
+    needs.prompt = needs.prompt || stage.needsPrompt;
+    if (stage.needsDigest) needs.digester = stage;
     this.needsStatus = this.needsStatus || stage.needsStatus;
   }
 
@@ -145,6 +146,10 @@ export abstract class LlmRoot extends RootContext implements StageHost {
     for (let i = 0; i < this.stages.length; i++) if (this.stages[i].onCallAnswer(callId, message)) return;
   }
 
+  onQueueReady(queueId: u32): void {
+    for (let i = 0; i < this.stages.length; i++) if (this.stages[i].onQueueReady(queueId)) return;
+  }
+
   countUnreadable(): void {
     const metric = this.unreadable;
     if (metric !== null) metric.add(1);
@@ -174,6 +179,11 @@ export abstract class LlmRoot extends RootContext implements StageHost {
 
   onResponseHeaders(exchange: Exchange): void {
     for (let i = 0; i < this.stages.length; i++) unchecked(this.stages[i]).onResponseHeaders(exchange);
+    answerHeaders.write(exchange.usageAdded || exchange.watched);
+  }
+
+  onAnswered(exchange: Exchange): void {
+    for (let i = 0; i < this.stages.length; i++) unchecked(this.stages[i]).onAnswered(exchange);
   }
 
   /** The stages' strictest wish. */
@@ -190,7 +200,7 @@ export abstract class LlmRoot extends RootContext implements StageHost {
 
   /** A stream that the stages have seen is over. */
   finish(exchange: Exchange): void {
-    if (exchange.routed && this.traffic.metrics) {
+    if (exchange.routed && exchange.replay === null && this.traffic.metrics) {
       exchange.endedAt = time.now();
       this.telemetry.observe(exchange, exchange.endedAt);
     }

@@ -11,8 +11,6 @@
  *
  * Envoy picks the route again because request headers changed.
  */
-import { Api } from "../lib/llm-api";
-import { apiOfSuffix, LlmPath } from "../lib/llm-path";
 import {
   buffer,
   BufferType,
@@ -43,10 +41,13 @@ import { Gate } from "./gate";
 import { LlmRoot } from "./llm-root";
 import { envoyRefusal, replaceBody, replaceHeaders } from "./local-reply";
 import { bodyTooLarge, bodyUnreadable, invalidJson, pathTooLong, Refusal, unsupportedEncoding } from "./refusal";
-import { changeBody, readBody } from "./request-body";
+import { changeBody, readAgain, readBody } from "./request-body";
+import { readPath } from "./request-path";
 import { DESTINATION, isReserved } from "./reserved-headers";
+import { SpareAnswer } from "./spare-answer";
 import { Flow, Verdict } from "./stage";
 
+const STATUS = Bytes.literal(":status");
 const METHOD = Bytes.literal(":method");
 const PATH = Bytes.literal(":path");
 const RESPONSE_CODE = Bytes.literal("response\0code");
@@ -56,11 +57,13 @@ const CONTENT_LENGTH = Bytes.literal("content-length");
 const CONTENT_ENCODING = Bytes.literal("content-encoding");
 const IDENTITY = Bytes.literal("identity");
 
+/** Of an answer that another took the place of. */
+const FAILED: i32 = 500;
+
 /** Bytes of a path with its query that are kept while the request lasts. Envoy itself takes many times that. */
 const MAX_PATH: i32 = 4096;
 
 const pairs = new HeaderPairs();
-const path = new LlmPath();
 const rawPath = new Bytes();
 const chunk = new Bytes();
 const contentType = new Bytes();
@@ -74,6 +77,8 @@ const enum Phase {
   Routed = 2,
   /** Decided, and held by a stage. */
   Held = 3,
+  /** Its answer failed, and another takes the place of its body. */
+  Replacing = 4,
 }
 
 /** What the stages said. */
@@ -91,6 +96,8 @@ export class LlmStream extends HttpContext {
   private asked: bool = false;
   /** Stages that hold the request. */
   private holds: i32 = 0;
+  /** The stage that is asked when the one before it waits no more; -1: none waits. */
+  private next: i32 = -1;
   /** Nothing of the answer passes. */
   private answerHeld: bool = false;
   readonly exchange: Exchange;
@@ -105,6 +112,7 @@ export class LlmStream extends HttpContext {
     this.phase = Phase.Passing;
     this.asked = false;
     this.holds = 0;
+    this.next = -1;
     this.answerHeld = false;
   }
 
@@ -153,7 +161,7 @@ export class LlmStream extends HttpContext {
       }
       exchange.headers.offer(name, pairs.value);
     }
-    if (!post || !this.isLlmPath()) return FilterHeadersStatus.Continue;
+    if (!post || !readPath(exchange, this.root.traffic, rawPath)) return FilterHeadersStatus.Continue;
     if (rawPath.len > MAX_PATH) {
       pathTooLong.send(exchange.api, nothing);
       return FilterHeadersStatus.StopIteration;
@@ -164,7 +172,7 @@ export class LlmStream extends HttpContext {
     if (encodings) headers.remove(MapType.HttpRequestHeaders, ACCEPT_ENCODING);
     exchange.hasContentLength = declared >= 0;
     if (this.root.traffic.metrics) exchange.startedAt = time.now();
-    if (exchange.modelPlace != ModelPlace.Path || this.root.needsChat) {
+    if (exchange.modelPlace != ModelPlace.Path || this.root.needs.chat) {
       if (compressed) exchange.trouble(Problem.Malformed, unsupportedEncoding);
       else if (declared > <i64>this.root.traffic.maxBodyBytes) exchange.trouble(Problem.TooLarge, bodyTooLarge);
       else if (endOfStream) exchange.trouble(Problem.Malformed, invalidJson);
@@ -209,6 +217,10 @@ export class LlmStream extends HttpContext {
     if (this.phase == Phase.Passing) return FilterHeadersStatus.Continue;
     answerHead.forget();
     const refusal = envoyRefusal(count);
+    const spare = this.phase == Phase.Routed ? this.exchange.spare : null;
+    if (spare !== null && (refusal !== null || hasFailed()) && this.answerInstead(spare, endOfStream)) {
+      return endOfStream ? FilterHeadersStatus.StopIteration : FilterHeadersStatus.Continue;
+    }
     if (refusal !== null && endOfStream) {
       // There is no body that could be replaced.
       this.refuse(refusal);
@@ -224,10 +236,30 @@ export class LlmStream extends HttpContext {
     return FilterHeadersStatus.Continue;
   }
 
+  /** The client gets `spare` in place of the failed answer, of which the stages know. False when there is none after all. */
+  private answerInstead(spare: SpareAnswer, endOfStream: bool): bool {
+    if (!spare.ready()) return false;
+    const exchange = this.exchange;
+    this.root.onResponseHeaders(exchange);
+    exchange.answered = true;
+    exchange.endStatus = FAILED;
+    this.phase = endOfStream ? Phase.Passing : Phase.Replacing;
+    if (endOfStream) spare.send();
+    else spare.writeHeaders();
+    this.root.note(exchange);
+    return true;
+  }
+
   onResponseBody(size: i32, endOfStream: bool): FilterDataStatus {
     connectionEnds.forget();
     if (this.phase == Phase.Passing) return FilterDataStatus.Continue;
     const exchange = this.exchange;
+    if (this.phase == Phase.Replacing) {
+      const spare = exchange.spare;
+      buffer.replace(BufferType.HttpResponseBody, spare !== null ? spare.body() : nothing);
+      exchange.spare = null;
+      return FilterDataStatus.Continue;
+    }
     const ownAnswer = exchange.ownAnswer;
     if (ownAnswer !== null) {
       replaceBody(exchange.api, ownAnswer);
@@ -282,6 +314,7 @@ export class LlmStream extends HttpContext {
     exchange.answered = true;
     // Envoy shows headers only while they pass.
     if (this.root.needsStatus && !exchange.usage.seen) exchange.endStatus = <i32>property.integer(RESPONSE_CODE, 0);
+    this.root.onAnswered(exchange);
     this.root.note(exchange);
   }
 
@@ -302,17 +335,28 @@ export class LlmStream extends HttpContext {
 
   /** One stage less holds the request. */
   releaseRequest(): void {
-    if (this.phase != Phase.Held || --this.holds > 0 || stream.setEffectiveContext(this.id) != Status.Ok) return;
-    this.phase = this.exchange.routed ? Phase.Routed : Phase.Passing;
-    if (this.exchange.routed) this.root.onSend(this.exchange);
-    stream.resume(StreamType.HttpRequest);
+    if (this.phase != Phase.Held || --this.holds > 0 || this.next >= 0 || stream.setEffectiveContext(this.id) != Status.Ok) return;
+    if (this.leaves() == Decision.Goes) stream.resume(StreamType.HttpRequest);
+  }
+
+  /** The stages behind the one that waited are asked. */
+  proceed(): void {
+    if (this.phase != Phase.Held || this.next < 0 || stream.setEffectiveContext(this.id) != Status.Ok) return;
+    const exchange = this.exchange;
+    const from = this.next;
+    this.next = -1;
+    this.phase = Phase.Passing;
+    if (from < this.root.stages.length && exchange.problem == Problem.None) readAgain(exchange, this.root.needs);
+    if (this.askFrom(from) == Decision.Goes) stream.resume(StreamType.HttpRequest);
   }
 
   /** The held request is answered by whoever calls. */
   takeRequest(): bool {
     if (this.phase != Phase.Held || stream.setEffectiveContext(this.id) != Status.Ok) return false;
     this.phase = Phase.Passing;
+    this.next = -1;
     this.exchange.routed = false;
+    this.noteCache();
     return true;
   }
 
@@ -328,49 +372,6 @@ export class LlmStream extends HttpContext {
     this.exchange.trouble(Problem.Unreadable, bodyUnreadable);
   }
 
-  /** Finds the API by the path; false for paths that are none. */
-  private isLlmPath(): bool {
-    const exchange = this.exchange;
-    const traffic = this.root.traffic;
-    path.read(rawPath.ptr, rawPath.len);
-    exchange.pathEnd = path.end;
-    if (path.isGemini) {
-      if (!(path.isStream ? traffic.geminiStream : traffic.gemini)) return false;
-      exchange.api = Api.GeminiGenerate;
-      exchange.streaming = path.isStream;
-      exchange.modelPlace = ModelPlace.Path;
-      exchange.modelStart = path.modelStart;
-      exchange.modelEnd = path.modelEnd;
-      exchange.setModel(path.value, path.length, path.truncated || path.malformed);
-    } else {
-      const end = this.endOfSuffix();
-      if (end == 0) return false;
-      // Of the path, not of the suffix: `/completions` may be listed before `/chat/completions`.
-      exchange.api = apiOfSuffix(rawPath.ptr, end);
-    }
-    return true;
-  }
-
-  /** Where the listed suffix of the path ends; 0 when it has none. Many servers take a path with slashes behind it for the same one, so they hide nothing. */
-  private endOfSuffix(): i32 {
-    let end = path.end;
-    if (this.hasSuffix(end)) return end;
-    while (end > 0 && rawPath.at(end - 1) == 0x2f) end--;
-    if (end == path.end) return 0;
-    // A listed suffix may have one itself.
-    return this.hasSuffix(end) ? end : this.hasSuffix(end + 1) ? end + 1 : 0;
-  }
-
-  private hasSuffix(end: i32): bool {
-    const suffixes = this.root.traffic.suffixes;
-    const size = rawPath.len;
-    let at = 0;
-    rawPath.len = end;
-    while (at < suffixes.length && !rawPath.endsWith(unchecked(suffixes[at]))) at++;
-    rawPath.len = size;
-    return at < suffixes.length;
-  }
-
   /** The body is complete, or too large: reads it and asks the stages. */
   private decide(): Decision {
     this.phase = Phase.Passing;
@@ -378,25 +379,28 @@ export class LlmStream extends HttpContext {
     if (exchange.problem == Problem.None) {
       const root = this.root;
       const type = exchange.headers.read(root.contentType, contentType);
-      const refusal = readBody(exchange, type, root.needsChat, root.needsPrompt, root.traffic.lastModelWins);
+      const refusal = readBody(exchange, type, root.needs, root.traffic.lastModelWins);
       if (refusal !== null) return this.refuse(refusal);
     }
     return this.ask();
   }
 
-  /** Asks the stages in order. */
   private ask(): Decision {
-    const exchange = this.exchange;
     this.asked = true;
+    this.holds = 0;
+    return this.askFrom(0);
+  }
+
+  /** Asks the stages in order, until one answers or waits. */
+  private askFrom(first: i32): Decision {
+    const exchange = this.exchange;
     edits.begin();
     const stages = this.root.stages;
-    let holds = 0;
-    for (let i = 0; i < stages.length; i++) {
+    for (let i = first; i < stages.length && this.next < 0; i++) {
       const verdict = unchecked(stages[i]).onRequest(exchange);
-      if (verdict == Verdict.Hold) holds++;
-      if (verdict != Verdict.Answered) continue;
-      exchange.routed = false;
-      return Decision.Answered;
+      if (verdict == Verdict.Hold) this.holds++;
+      else if (verdict == Verdict.Wait) this.next = i + 1;
+      else if (verdict == Verdict.Answered) return this.answered();
     }
     if (!changeBody(exchange)) {
       exchange.routed = false;
@@ -404,22 +408,62 @@ export class LlmStream extends HttpContext {
     }
     if (edits.count > 0) this.root.onBodyChanged(exchange);
     exchange.chat = null;
+    exchange.digest = null;
+    if (this.next >= 0) {
+      this.phase = Phase.Held;
+      return Decision.Held;
+    }
+    return this.decided();
+  }
+
+  /** All stages have been asked. */
+  private decided(): Decision {
+    const exchange = this.exchange;
     if (exchange.routed) {
       exchange.usage.reset(exchange.api);
       // Should the answer never end, the access log still says where the request went.
       this.root.note(exchange);
-      this.phase = Phase.Routed;
     } else {
       const refusal = exchange.refusal;
       if (refusal !== null) return this.refuse(refusal);
     }
-    if (holds == 0) {
-      if (exchange.routed) this.root.onSend(exchange);
-      return Decision.Goes;
+    if (this.holds > 0) {
+      this.phase = Phase.Held;
+      return Decision.Held;
     }
-    this.holds = holds;
-    this.phase = Phase.Held;
-    return Decision.Held;
+    return this.leaves();
+  }
+
+  /** No stage holds the request. */
+  private leaves(): Decision {
+    const exchange = this.exchange;
+    const replay = exchange.replay;
+    this.phase = Phase.Passing;
+    if (replay !== null && replay.send()) {
+      this.root.note(exchange);
+      return Decision.Answered;
+    }
+    exchange.replay = null;
+    if (!exchange.routed) return Decision.Goes;
+    this.phase = Phase.Routed;
+    this.root.onSend(exchange);
+    return Decision.Goes;
+  }
+
+  /** Says for the access log that a cache has answered, if one has. */
+  private noteCache(): void {
+    const exchange = this.exchange;
+    if (exchange.cache.length == 0) return;
+    exchange.usage.reset(exchange.api);
+    this.root.note(exchange);
+  }
+
+  /** A stage has answered the request, so nobody else will. */
+  private answered(): Decision {
+    const exchange = this.exchange;
+    exchange.routed = false;
+    this.noteCache();
+    return Decision.Answered;
   }
 
   private refuse(refusal: Refusal): Decision {
@@ -443,9 +487,21 @@ class StreamGate extends Gate {
     return this.stream.takeRequest();
   }
 
+  proceed(): void {
+    this.stream.proceed();
+  }
+
   resumeAnswer(): void {
     this.stream.resumeAnswer();
   }
+}
+
+/** The upstream's answer says that it could not do it. One hostcall, if nobody has read the headers yet. */
+function hasFailed(): bool {
+  const head = answerHead.read();
+  if (head === null) return false;
+  while (head.next()) if (head.name.equals(STATUS)) return head.value.len == 3 && head.value.at(0) == 0x35;
+  return false;
 }
 
 /** A content-length; -1 for anything that is not a number. Envoy has refused conflicting ones already. */

@@ -154,6 +154,9 @@ export const rateLimitUnavailable = new Refusal(
 );
 export const keyRequired = new Refusal(401, "key_required", "The request does not say whose budget it is", "", "authentication_error");
 
+/** Answers of prompt-cache. */
+export const notCached = new Refusal(504, "not_cached", "The request wants a stored answer only, and there is none", "", "timeout_error");
+
 /** Answers of hash-ring. */
 export const noEndpoint = new Refusal(503, "no_endpoint", "No endpoint may take this request", "", "overloaded_error");
 export const poolSaturated = new Refusal(429, "pool_saturated", "The model servers are busy and this request may wait; try again later", "", "rate_limit_error");

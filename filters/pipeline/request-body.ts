@@ -9,9 +9,11 @@ import { ScanStatus } from "../lib/json-scanner";
 import { Api } from "../lib/llm-api";
 import { MultipartModel } from "../lib/multipart-model";
 import { Flag, RequestField } from "../lib/request-field";
+import { RequestDigest } from "../lib/request-digest";
 import { Utf8Check } from "../lib/utf8-check";
 import { Bytes, ByteWriter, headers, MapType, scratch } from "../sdk";
 import { edits } from "./body-edit";
+import { BodyNeeds } from "./body-needs";
 import { BodyStatus, firstMember, isEmpty, model, readWindow, scanBody, WINDOW, window } from "./body-scan";
 import { Exchange, ModelPlace, Problem } from "./exchange";
 import { includeUsage } from "./include-usage";
@@ -21,6 +23,9 @@ import { ambiguousModel, ambiguousType, invalidForm, invalidJson, invalidUtf8, R
 const chat = new ChatRequest();
 const form = new MultipartModel();
 const utf8 = new Utf8Check();
+/** What `scanChat` found: it was UTF-8 as far as it was read; the digest is one of the whole body. */
+let isText: bool = true;
+let isDigested: bool = false;
 
 const MULTIPART = Bytes.literal("multipart/form-data");
 const CONTENT_LENGTH = Bytes.literal("content-length");
@@ -31,10 +36,22 @@ const text = new ByteWriter();
  * Fills the exchange from its `bodySize` held bytes. Null when all is well or `exchange.problem` says what is not; a refusal when the body
  * can be read in two ways, so that no policy may send it on. O(body), constant memory.
  */
-export function readBody(exchange: Exchange, contentType: Bytes, needsChat: bool, needsPrompt: bool, lastModelWins: bool): Refusal | null {
+export function readBody(exchange: Exchange, contentType: Bytes, needs: BodyNeeds, lastModelWins: bool): Refusal | null {
   if (formAt(contentType, 0)) return readForm(exchange, contentType);
   if (namesFormLater(contentType)) return ambiguousType;
-  return needsChat || exchange.api == Api.GeminiGenerate ? readChat(exchange, needsPrompt, lastModelWins) : readModel(exchange, lastModelWins);
+  return needs.chat || exchange.api == Api.GeminiGenerate ? readChat(exchange, needs, lastModelWins) : readModel(exchange, lastModelWins);
+}
+
+/** The same body once more, as it was changed meanwhile: for `exchange.chat`, and where its model stands. All else of the exchange is as it was. */
+export function readAgain(exchange: Exchange, needs: BodyNeeds): void {
+  exchange.head.clear();
+  if (!needs.chat || !scanChat(exchange.bodySize, exchange.api, needs.prompt, null)) return;
+  exchange.chat = chat;
+  keepHead(exchange);
+  const field = chat.fields[RequestField.Model];
+  if (exchange.modelPlace != ModelPlace.Json || field.count == 0) return;
+  exchange.modelStart = <i32>field.start;
+  exchange.modelEnd = <i32>field.end;
 }
 
 /**
@@ -42,7 +59,8 @@ export function readBody(exchange: Exchange, contentType: Bytes, needsChat: bool
  * host refused.
  */
 export function changeBody(exchange: Exchange): bool {
-  if (exchange.wantsUsage) exchange.usageAdded = includeUsage(exchange);
+  // Once: what is read again behind a stage that waited has it already.
+  if (exchange.wantsUsage && !exchange.usageAdded) exchange.usageAdded = includeUsage(exchange);
   if (edits.count == 0) return true;
   if (!edits.apply(exchange.bodySize, exchange.head)) return false;
   exchange.bodySize = edits.after(exchange.bodySize);
@@ -66,30 +84,19 @@ function readModel(exchange: Exchange, lastModelWins: bool): Refusal | null {
   return null;
 }
 
-function readChat(exchange: Exchange, needsPrompt: bool, lastModelWins: bool): Refusal | null {
-  chat.recordsPrompt = needsPrompt;
-  chat.reset(exchange.api);
-  utf8.reset();
-  const size = exchange.bodySize;
-  let status = ScanStatus.NeedMore;
-  let text = true;
-  const mark = scratch.mark();
-  for (let at = 0; at < size && text && goesOn(status); at += WINDOW) {
-    if (!readWindow(at, size, mark)) break;
-    text = utf8.feed(window.ptr, window.len);
-    status = chat.feed(window.ptr, window.len);
-  }
+function readChat(exchange: Exchange, needs: BodyNeeds, lastModelWins: bool): Refusal | null {
+  const digester = needs.digester;
+  let digest: RequestDigest | null = null;
+  if (digester !== null) digest = digester.digestFor(exchange.api);
+  const complete = scanChat(exchange.bodySize, exchange.api, needs.prompt, digest);
   const field = chat.fields[RequestField.Model];
   if (field.count > 1 && !lastModelWins && exchange.api != Api.GeminiGenerate) return ambiguousModel;
-  if (!text || !utf8.complete) {
-    exchange.trouble(Problem.Malformed, invalidUtf8);
-    return null;
-  }
-  if (status != ScanStatus.Complete) {
-    exchange.trouble(Problem.Malformed, invalidJson);
+  if (!complete) {
+    exchange.trouble(Problem.Malformed, isText ? invalidJson : invalidUtf8);
     return null;
   }
   exchange.chat = chat;
+  if (isDigested) exchange.digest = digest;
   exchange.asksUsage = chat.flag(RequestField.IncludeUsage) == Flag.True;
   keepHead(exchange);
   if (exchange.api != Api.GeminiGenerate) {
@@ -97,6 +104,26 @@ function readChat(exchange: Exchange, needsPrompt: bool, lastModelWins: bool): R
     exchange.streaming = chat.flag(RequestField.Stream) == Flag.True;
   }
   return null;
+}
+
+/** Whether the body is one JSON object in UTF-8. Leaves the last window in `window`. */
+function scanChat(size: i32, api: Api, needsPrompt: bool, digest: RequestDigest | null): bool {
+  chat.recordsPrompt = needsPrompt;
+  chat.reset(api);
+  utf8.reset();
+  if (digest !== null) digest.reset();
+  isDigested = false;
+  let status = ScanStatus.NeedMore;
+  isText = true;
+  const mark = scratch.mark();
+  for (let at = 0; at < size && isText && goesOn(status); at += WINDOW) {
+    if (!readWindow(at, size, mark)) break;
+    isText = utf8.feed(window.ptr, window.len);
+    status = chat.feed(window.ptr, window.len);
+    if (digest !== null) isDigested = digest.feed(window.ptr, window.len) == ScanStatus.Complete;
+  }
+  isText = isText && utf8.complete;
+  return isText && status == ScanStatus.Complete;
 }
 
 /** Behind a complete document white space may follow, so that is read too. */

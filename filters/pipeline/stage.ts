@@ -5,6 +5,8 @@
  * A stage object belongs to one configuration; it may be asked about many requests at the same time, so what it knows of a request goes into a
  * `StageState`, which is pooled with the stream.
  */
+import { Api } from "../lib/llm-api";
+import { RequestDigest } from "../lib/request-digest";
 import { Bytes } from "../sdk";
 import { Exchange } from "./exchange";
 
@@ -15,6 +17,8 @@ export const enum Verdict {
   Answered = 1,
   /** Go on with the next stage, but keep the request until `exchange.gate` is released. */
   Hold = 2,
+  /** Keep the request, and ask the next stage when `Gate.proceed` is called. */
+  Wait = 3,
 }
 
 /** What becomes of an answer behind the piece of it that came. */
@@ -42,12 +46,19 @@ export abstract class Stage {
   needsChat: bool = false;
   /** Ask for the places of the prompt in `Exchange.chat`. */
   needsPrompt: bool = false;
+  /** Ask for `Exchange.digest`: a second look at every JSON body. One stage of a plugin may, which needs `needsChat` too. */
+  needsDigest: bool = false;
   /** Ask for `Exchange.endStatus`: one hostcall for answers that report no usage. */
   needsStatus: bool = false;
 
   /** Called once for each pooled stream. */
   createState(): StageState {
     return new StageState();
+  }
+
+  /** What makes `Exchange.digest` of requests of this API; null for none. */
+  digestFor(api: Api): RequestDigest | null {
+    return null;
   }
 
   /** Headers and body are complete; with `exchange.problem` the body is not known. Headers may be changed here, the body by `exchange.edit`. */
@@ -75,6 +86,9 @@ export abstract class Stage {
     return Flow.Pass;
   }
 
+  /** The answer has come to its end, and its last bytes pass when this returns; `exchange.usage` is final. */
+  onAnswered(exchange: Exchange): void {}
+
   /**
    * The stream is over, completed, aborted or answered by a stage. No hostcall of this stream works any more; `exchange.usage` is final, and
    * `exchange.routed` tells whether the request was sent on.
@@ -89,6 +103,11 @@ export abstract class Stage {
 
   /** A gRPC call that this stage may have started was answered: `message` is borrowed, and null when it failed. True when it was this stage's. */
   onCallAnswer(callId: u32, message: Bytes | null): bool {
+    return false;
+  }
+
+  /** Something is in a shared queue that this stage may have registered. True when it was this stage's. */
+  onQueueReady(queueId: u32): bool {
     return false;
   }
 

@@ -20,6 +20,9 @@ let overflowBytes: usize = 0;
 let depth: i32 = 0;
 
 export namespace scratch {
+  /** Another number in each outermost callback. */
+  export let callback: u32 = 0;
+
   /** Called first in every export. Callbacks nest when the host re-enters (local replies); only the outermost one resets. */
   @inline
   export function enter(): void {
@@ -30,6 +33,7 @@ export namespace scratch {
   @inline
   export function leave(): void {
     if (--depth == 0) {
+      callback++;
       used = 0;
       if (overflow != 0) releaseOverflow();
     }

@@ -20,7 +20,7 @@ export class ClientAnswers {
       const standing = unchecked(state.standings[place]);
       if (standing == Standing.Reserved || standing == Standing.Held) this.offer(state, place);
     }
-    limitHeaders.writeToAnswer(exchange.usageAdded || exchange.watched);
+    limitHeaders.writeToAnswer();
   }
 
   /** The rule at `state.refusedBy` has no room. Nothing is reserved any more, and no rule holds the request. */

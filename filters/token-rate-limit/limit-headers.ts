@@ -3,8 +3,8 @@
  * and with a refusal `retry-after` and `retry-after-ms`.
  */
 import { LimitUnit, WEIGHT_SCALE } from "../lib/token-charge";
-import { answerHead } from "../pipeline/answer-head";
-import { Bytes, ByteWriter, HeaderBatch, headers, MapType, PairsWriter, Status } from "../sdk";
+import { answerHeaders } from "../pipeline/answer-headers";
+import { Bytes, ByteWriter, PairsWriter } from "../sdk";
 import { RateLimitState } from "./rate-limit-state";
 import { RateLimitRule } from "./rule";
 
@@ -49,9 +49,9 @@ class Headline {
 
   writeToAnswer(): void {
     if (!this.seen) return;
-    headers.replace(MapType.HttpResponseHeaders, this.limitHeader, text.reset().decimal(this.limit / this.scale).view());
-    headers.replace(MapType.HttpResponseHeaders, this.remainingHeader, text.reset().decimal(this.remaining / this.scale).view());
-    headers.replace(MapType.HttpResponseHeaders, this.resetHeader, writeDuration(text.reset(), this.resetIn).view());
+    answerHeaders.replace(this.limitHeader, text.reset().decimal(this.limit / this.scale).view());
+    answerHeaders.replace(this.remainingHeader, text.reset().decimal(this.remaining / this.scale).view());
+    answerHeaders.replace(this.resetHeader, writeDuration(text.reset(), this.resetIn).view());
   }
 
   writeTo(pairs: PairsWriter): void {
@@ -65,14 +65,6 @@ class Headline {
 const tokens = new Headline("tokens");
 const requests = new Headline("requests");
 const pairs = new PairsWriter();
-const batch = new HeaderBatch([
-  tokens.limitHeader,
-  tokens.remainingHeader,
-  tokens.resetHeader,
-  requests.limitHeader,
-  requests.remainingHeader,
-  requests.resetHeader,
-]);
 
 /** Collects, over the rules of a request, which limits have the least left. */
 export namespace limitHeaders {
@@ -95,12 +87,8 @@ export namespace limitHeaders {
     }
   }
 
-  /**
-   * Three hostcalls for one kind, two for both, one where the answer's headers are read anyway (`isRead`): the reading counts there. They take the place of the
-   * upstream's own.
-   */
-  export function writeToAnswer(isRead: bool): void {
-    if ((isRead || (tokens.seen && requests.seen)) && writeAll()) return;
+  /** They take the place of the upstream's own. */
+  export function writeToAnswer(): void {
     tokens.writeToAnswer();
     requests.writeToAnswer();
   }
@@ -114,16 +102,6 @@ export namespace limitHeaders {
     pairs.add(RETRY_AFTER_MS, text.reset().decimal(wait).view());
     return pairs;
   }
-}
-
-/** False when nothing was written. */
-function writeAll(): bool {
-  if (!tokens.seen && !requests.seen) return true;
-  const pairs = answerHead.read();
-  if (pairs === null || !batch.begin(MapType.HttpResponseHeaders, pairs)) return false;
-  tokens.writeTo(batch.pairs);
-  requests.writeTo(batch.pairs);
-  return batch.end() == Status.Ok;
 }
 
 /** Milliseconds as OpenAI writes durations: `20ms`, `1.5s`, `6m0s`, `1h0m2s`. */

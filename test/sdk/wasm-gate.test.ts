@@ -206,7 +206,7 @@ describe("violations", () => {
     ["a memory that is not exported", { exportMemory: false }, /export memory is missing/],
     ["a memory without maximum", { memory: [1] }, /no maximum/],
     ["a memory beyond Envoy's cap", { memory: [1, 65_536] }, /may grow to 65536 pages/],
-    ["a module that is too large", { custom: maxModuleBytes }, /the limit is 393216/],
+    ["a module that is too large", { custom: maxModuleBytes }, /the limit is 524288/],
   ])("%s", (_name, change, message) => {
     const found = faults(change);
     expect(found).toHaveLength(1);

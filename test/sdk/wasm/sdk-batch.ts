@@ -5,7 +5,7 @@ export * from "../../../filters/sdk/exports/lifecycle";
 export { proxy_on_request_headers, proxy_on_response_headers } from "../../../filters/sdk/exports/http";
 
 const names = [Bytes.literal("x-a"), Bytes.literal("x-long-name"), Bytes.literal("x-b")];
-const batch = new HeaderBatch(names);
+const batch = new HeaderBatch();
 const large = new ByteWriter();
 
 class Root extends RootContext {
@@ -24,7 +24,7 @@ class Stream extends HttpContext {
 
   onResponseHeaders(count: i32, endOfStream: bool): FilterHeadersStatus {
     const type = this.what == "absent" ? MapType.HttpResponseTrailers : MapType.HttpResponseHeaders;
-    if (!batch.begin(type)) {
+    if (!batch.begin(type, names)) {
       note("nothing");
       return FilterHeadersStatus.Continue;
     }
