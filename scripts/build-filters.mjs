@@ -28,9 +28,16 @@ function fixtures(dir, found = []) {
 
 /** Modules that are made of other filters too. */
 const composed = {
-  "llm-gateway": ["filters/llm-router", "filters/token-rate-limit", "filters/hash-ring", "filters/stream-end"],
+  "llm-gateway": [
+    "filters/llm-router",
+    "filters/prompt-cache",
+    "filters/token-rate-limit",
+    "filters/hash-ring",
+    "filters/stream-end",
+  ],
   "token-rate-limit": ["filters/stream-end"],
   "rate-limit-view": ["filters/token-rate-limit"],
+  "prompt-cache-view": ["filters/prompt-cache"],
   "trapping-picker": ["filters/hash-ring"],
   "trapping-limiter": ["filters/token-rate-limit"],
   "trapping-stream-end": ["filters/token-rate-limit", "filters/stream-end"],

@@ -38,7 +38,7 @@ export const ERRORS = {
   TM_CONFIG_UNKNOWN_KIND: {
     meaning: "The document's apiVersion and kind are not ones that the server reads.",
     remedy:
-      "Use Gateway, ServiceEntry, VirtualService or DestinationRule of networking.istio.io/v1 (v1beta1, v1alpha3), or LLMRouter, TokenRateLimit or EndpointPicker of tokenmesh.io/v1alpha1.",
+      "Use Gateway, ServiceEntry, VirtualService or DestinationRule of networking.istio.io/v1 (v1beta1, v1alpha3), or LLMRouter, TokenRateLimit, EndpointPicker or PromptCache of tokenmesh.io/v1alpha1.",
   },
   TM_CONFIG_UNKNOWN_FIELD: {
     meaning: "A field is not part of the kind's schema; usually a spelling mistake.",

@@ -15,6 +15,8 @@ export interface RawRequest {
   readonly hold?: boolean;
   readonly agent?: Agent;
   readonly timeoutMs?: number;
+  /** HTTP/1.1: the client goes away. */
+  readonly signal?: AbortSignal;
 }
 
 export interface RawAnswer {
@@ -31,9 +33,9 @@ const TIMEOUT_MS = 20_000;
 
 export const http1: RawClient = (base, request) =>
   new Promise((resolve, reject) => {
-    const { method = "POST", path, headers = {}, agent = false, timeoutMs = TIMEOUT_MS } = request;
+    const { method = "POST", path, headers = {}, agent = false, timeoutMs = TIMEOUT_MS, signal } = request;
     const startedAt = performance.now();
-    const options = { method, headers: { ...lengthOf(request), ...headers }, agent, timeout: timeoutMs };
+    const options = { method, headers: { ...lengthOf(request), ...headers }, agent, timeout: timeoutMs, signal };
     const outgoing = http1Request(`${base}${path}`, options, (answer) => {
       const chunks: Buffer[] = [];
       answer.on("data", (chunk: Buffer) => chunks.push(chunk));

@@ -119,7 +119,7 @@ describe("its configuration", () => {
     [
       "no stage",
       { maxBodyBytes: 1 },
-      /llm-gateway: configuration: has no stage; add router, rateLimit or endpointPicker/,
+      /llm-gateway: configuration: has no stage; add router, promptCache, rateLimit or endpointPicker/,
     ],
     ["a router that is a list", { router: [] }, /llm-gateway: router: must be an object/],
     ["an unknown stage", { router, limiter: {} }, /llm-gateway: limiter: unknown field/],

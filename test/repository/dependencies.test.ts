@@ -20,10 +20,12 @@ const table: readonly (readonly [folder: string, mayImport: readonly string[]])[
     ["filters/stream-end", "filters/pipeline", "filters/state", "filters/lib", "filters/sdk"],
   ],
   ["filters/hash-ring", ["filters/pipeline", "filters/state", "filters/lib", "filters/sdk"]],
+  ["filters/prompt-cache", ["filters/pipeline", "filters/state", "filters/lib", "filters/sdk"]],
   [
     "filters/llm-gateway",
     [
       "filters/llm-router",
+      "filters/prompt-cache",
       "filters/token-rate-limit",
       "filters/hash-ring",
       "filters/stream-end",
@@ -46,6 +48,18 @@ const table: readonly (readonly [folder: string, mayImport: readonly string[]])[
       "xds-server/log.ts",
       "xds-server/server/ads-server.ts",
       "xds-server/server/http-server.ts",
+      "npm:@grpc/grpc-js",
+      "npm:commander",
+      "npm:ioredis",
+      "npm:prom-client",
+      "npm:protobufjs",
+    ],
+  ],
+  [
+    "xds-server/state/answers",
+    [
+      "xds-server/errors.ts",
+      "xds-server/log.ts",
       "npm:@grpc/grpc-js",
       "npm:commander",
       "npm:ioredis",

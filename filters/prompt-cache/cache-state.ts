@@ -1,0 +1,68 @@
+import { StageState } from "../pipeline/stage";
+import { Recorder } from "./recorder";
+import { CacheRule } from "./rule";
+import { SpareEntry } from "./spare-entry";
+import { StoredReplay } from "./stored-replay";
+
+/** What a request is doing at the cache. */
+export const enum Step {
+  /** It is none of the cache's, or done. */
+  None = 0,
+  /** It goes past the cache: neither looked up nor stored. */
+  Bypass = 1,
+  /** Waits for the call of another request. */
+  Follows = 2,
+  /** Waits for the service. */
+  Asks = 3,
+  /** Goes upstream, and its answer is stored. */
+  Fetches = 4,
+}
+
+/** Of one request. */
+@final
+export class CacheState extends StageState {
+  step: Step = Step.None;
+  rule: CacheRule | null = null;
+  /** Place of the rule. */
+  index: i32 = 0;
+  low: u64 = 0;
+  high: u64 = 0;
+  /** The key of the same question in the other form; where the rule has one given for the other. */
+  otherLow: u64 = 0;
+  otherHigh: u64 = 0;
+  tenant: u64 = 0;
+  model: u64 = 0;
+  /** ms since 1970: when it came, and until when it waits for others. */
+  at: i64 = 0;
+  until: i64 = 0;
+  /** Oldest answer that it takes, in ms; -1 for any. */
+  maxAge: i64 = -1;
+  onlyIfCached: bool = false;
+  /** It asked for a new answer. */
+  refreshes: bool = false;
+  /** It has waited: Envoy has it, and the gate is the way to it. */
+  held: bool = false;
+  /** At the flight board; 0 for none. */
+  ticket: u32 = 0;
+  /** Of the service; 0 for none. */
+  callId: u32 = 0;
+  /** ns since 1970, when the service was asked. */
+  askedAt: u64 = 0;
+  /** Where the router sent it: an answer of another target is not what was asked for. */
+  target: usize = 0;
+  recorder: Recorder | null = null;
+  /** Made when they are needed for the first time. */
+  spare: SpareEntry | null = null;
+  replay: StoredReplay | null = null;
+
+  begin(): void {
+    this.step = Step.None;
+    this.rule = null;
+    this.held = false;
+    this.maxAge = -1;
+    this.onlyIfCached = false;
+    this.refreshes = false;
+    this.ticket = 0;
+    this.callId = 0;
+  }
+}

@@ -1,0 +1,485 @@
+/**
+ * The ways of a request to a stored answer, in this order: the memory of this Envoy, a call for the same key that runs already, the service behind all Envoys; in the end
+ * the upstream, and the way of its answer into the memory.
+ */
+import { Recording } from "../lib/answer-segments";
+import { Transcoder } from "../lib/transcode/transcoder";
+import { Api } from "../lib/llm-api";
+import { Exchange } from "../pipeline/exchange";
+import { notCached } from "../pipeline/refusal";
+import { Stage, Verdict } from "../pipeline/stage";
+import { Bytes, IdTable, time } from "../sdk";
+import { AnswerDraft, AnswerMeta, FLAG_STREAM, StoredAnswer } from "../state/answer-entry";
+import { AnswerSlab, Found, Kept } from "../state/answer-slab";
+import { FlightBoard, FlightNews, FlightOutcome, FlightRole, FlightSink } from "../state/flight-board";
+import { PurgeList } from "../state/purge-list";
+import { WorkerSlots } from "../state/worker-slots";
+import { AnswersClient, AnswersSink } from "./answers-client";
+import { CacheEvent, CacheMetrics, Outcome, Stored } from "./cache-metrics";
+import { CacheState, Step } from "./cache-state";
+import { PromptCacheConfig } from "./config";
+import { Recorder } from "./recorder";
+import { sendAnswer } from "./reply";
+import { CacheRule } from "./rule";
+import { DeferredNews, NewsTaker } from "./deferred-news";
+import { knownTokens, savedMoney, storedTokens } from "./saved-money";
+import { beginPut } from "./service-messages";
+import { SpareEntry, STALE } from "./spare-entry";
+import { StoredReplay } from "./stored-replay";
+
+const HIT = Bytes.literal("hit");
+const COALESCED = Bytes.literal("coalesced");
+const EVENT_STREAM = Bytes.literal("text/event-stream");
+const JSON = Bytes.literal("application/json");
+const MS: u64 = 1_000_000;
+/** One lookup in so many is timed. */
+const SAMPLE: u32 = 64;
+/** ms that a call which replaces an old answer may take before another one is made. */
+const REVALIDATES: i64 = 60_000;
+/** Where a transcoded answer may grow to, in entries of the largest size. */
+const TRANSCODED: i32 = 8;
+/** What tells the numbers of workers here from those of others with the same scope. */
+const FLIGHTS: u64 = 0x7466_6c69_6768_7473;
+const LISTENERS: u64 = 0x746c_6973_7465_6e73;
+
+/** What was found last: borrowed until the callback returns. */
+const answer = new StoredAnswer();
+const draft = new AnswerDraft();
+const meta = new AnswerMeta();
+const nothing = new Bytes();
+const transcoder = new Transcoder();
+
+/** Hears for the lookups, which are not there yet when it is needed. */
+@final
+class News extends FlightSink implements AnswersSink {
+  lookups: Lookups | null = null;
+
+  onNews(id: u32, ticket: u32, news: FlightNews): void {
+    const lookups = this.lookups;
+    if (lookups !== null) lookups.onNews(ticket, news);
+  }
+
+  found(exchange: Exchange, value: Bytes): void {
+    const lookups = this.lookups;
+    if (lookups !== null) lookups.found(exchange, value);
+  }
+}
+
+@final
+export class Lookups implements NewsTaker {
+  /** Set by the stage. */
+  stage: Stage | null = null;
+  private readonly purges: PurgeList;
+  private readonly slab: AnswerSlab;
+  private readonly flights: FlightBoard;
+  private readonly client: AnswersClient | null;
+  /** Which workers listen for purges; null when there is nobody to say them. */
+  private readonly listeners: WorkerSlots | null;
+  /** Requests that wait for others, by ticket. */
+  private readonly following: IdTable<Exchange> = new IdTable<Exchange>();
+  private readonly deferred: DeferredNews = new DeferredNews();
+  private lookups: u32 = 0;
+  private handovers: u64 = 0;
+  private timeouts: u64 = 0;
+  private unshared: u64 = 0;
+
+  constructor(
+    private readonly config: PromptCacheConfig,
+    private readonly metrics: CacheMetrics,
+    scope: u64,
+  ) {
+    const news = new News();
+    const purges = new PurgeList();
+    this.purges = purges;
+    this.slab = new AnswerSlab(config.maxBytes, config.maxEntryBytes, purges);
+    this.flights = new FlightBoard(scope ^ FLIGHTS, news);
+    const listens = config.purgeCluster.len > 0;
+    this.client = listens ? new AnswersClient(config.service, config.purgeCluster, metrics, purges, news) : null;
+    this.listeners = listens ? new WorkerSlots(scope ^ LISTENERS) : null;
+    news.lookups = this;
+  }
+
+  stateOf(exchange: Exchange): CacheState {
+    return changetype<CacheState>(unchecked(exchange.states[this.stage!.index]));
+  }
+
+  /** The request is to be answered from the cache if it can. */
+  begin(exchange: Exchange, state: CacheState, rule: CacheRule): Verdict {
+    let stale = false;
+    if (!state.refreshes) {
+      const found = this.look(state);
+      if (found == Found.Fresh) return this.serve(exchange, state, rule, Outcome.Hit, HIT);
+      if (rule.transcode && this.lookForOther(exchange, state)) return this.serve(exchange, state, rule, Outcome.Transcoded, HIT);
+      if (found == Found.Stale) stale = this.prepareStale(exchange, state, rule);
+      if (rule.sharesCalls || stale) return this.join(exchange, state, rule, stale, false);
+    }
+    return this.ask(exchange, state, rule);
+  }
+
+  /** The answer is complete, and may be given again. */
+  store(exchange: Exchange, state: CacheState, rule: CacheRule, recorder: Recorder, recording: Recording): void {
+    const usage = exchange.usage;
+    meta.api = <u8>exchange.api;
+    meta.flags = recorder.stream ? FLAG_STREAM : 0;
+    meta.storedAt = state.at;
+    meta.expiresAt = state.at + rule.ttlMs;
+    meta.tenant = state.tenant;
+    meta.model = state.model;
+    meta.inputTokens = storedTokens(usage.inputTotal);
+    meta.outputTokens = storedTokens(usage.outputTotal);
+    meta.cachedTokens = storedTokens(usage.cached);
+    const now = milliseconds();
+    const to = draft.begin(meta, recorder.contentType, recording.length);
+    if (to != 0) recording.copyTo(to);
+    const kept = to != 0 ? this.keep(state, state.at + rule.keptMs, now) : Kept.Dead;
+    const metrics = unchecked(this.metrics.rules[state.index]);
+    if (kept == Kept.Stored) metrics.stored(recording.length);
+    else metrics.answer(kept == Kept.TooLarge ? Stored.Large : Stored.Lost);
+    if (kept != Kept.Dead) this.put(state, draft.entry, now);
+    this.finish(state, isKept(kept) ? FlightOutcome.Stored : FlightOutcome.Private, now);
+  }
+
+  /** The call of this request came to nothing that others could have. */
+  end(state: CacheState, outcome: FlightOutcome): void {
+    if (state.ticket != 0) this.finish(state, outcome, milliseconds());
+  }
+
+  /** It is to be answered from the cache only, and cannot. */
+  refuse(exchange: Exchange, state: CacheState): Verdict {
+    unchecked(this.metrics.rules[state.index]).request(Outcome.Refused);
+    exchange.cache = "refused";
+    if (this.isReachable(exchange, state)) notCached.send(exchange.api, nothing);
+    return Verdict.Answered;
+  }
+
+  /** The request is over. */
+  forget(state: CacheState): void {
+    const client = this.client;
+    if (client !== null && state.callId != 0) client.forget(state.callId);
+    if (state.ticket == 0) return;
+    this.following.delete(state.ticket);
+    this.flights.leave(state.ticket, milliseconds());
+  }
+
+  /** Sends the stored answer of a request that no stage objects to, and says what it took. False when it is there no more. */
+  replay(exchange: Exchange): bool {
+    const state = this.stateOf(exchange);
+    const rule = state.rule;
+    if (rule === null) return false;
+    state.at = milliseconds();
+    if (this.slab.find(state.low, state.high, state.at, answer) != Found.Fresh) return false;
+    const share = <i64>rule.hitTokens;
+    const meta = answer.meta;
+    exchange.usage.assume(part(meta.inputTokens, share), part(meta.outputTokens, share), part(meta.cachedTokens, share));
+    exchange.answered = true;
+    this.send(exchange, state, rule, HIT);
+    return true;
+  }
+
+  onNews(ticket: u32, news: FlightNews): void {
+    this.deferred.add(ticket, news, this.stage!.host);
+  }
+
+  /** What a request waited for. */
+  take(ticket: u32, news: FlightNews): void {
+    const exchange = this.following.get(ticket);
+    if (exchange === null) return;
+    this.following.delete(ticket);
+    const state = this.stateOf(exchange);
+    const rule = state.rule;
+    if (rule === null || state.ticket != ticket) return;
+    state.at = milliseconds();
+    if (news == FlightNews.Lead) this.goOn(exchange, this.ask(exchange, state, rule));
+    else {
+      state.ticket = 0;
+      this.goOn(exchange, news == FlightNews.Look ? this.lookAgain(exchange, state, rule) : this.ask(exchange, state, rule));
+    }
+  }
+
+  /** What the service has for a request, empty for nothing. */
+  found(exchange: Exchange, value: Bytes): void {
+    const state = this.stateOf(exchange);
+    const rule = state.rule;
+    if (rule === null) return;
+    state.callId = 0;
+    const now = time.now();
+    this.metrics.asked(now - state.askedAt);
+    state.at = <i64>(now / MS);
+    this.goOn(exchange, this.fits(exchange, state, value) ? this.takeShared(exchange, state, rule, value) : this.fetch(exchange, state, rule));
+  }
+
+  onTick(): void {
+    const now = milliseconds();
+    this.flights.tick(now);
+    this.deferred.tell(this);
+    this.purges.refresh(now);
+    this.listen(now);
+    this.report();
+  }
+
+  /** Those who wait are told when their time is over. True while anybody waits. */
+  onMoment(): bool {
+    if (this.flights.waiting > 0) this.flights.expire(milliseconds());
+    this.deferred.tell(this);
+    return this.flights.waiting > 0;
+  }
+
+  onQueueReady(queue: u32): bool {
+    const ours = this.deferred.isReady(queue) || this.flights.onQueueReady(queue, milliseconds());
+    if (ours) this.deferred.tell(this);
+    return ours;
+  }
+
+  onCallAnswer(id: u32, message: Bytes | null): bool {
+    const client = this.client;
+    const host = this.stage!.host;
+    if (client === null || host === null || !client.receive(host, id, message, milliseconds())) return false;
+    this.deferred.tell(this);
+    return true;
+  }
+
+  onGone(): void {
+    this.flights.release(milliseconds());
+    this.deferred.tell(this);
+    const listeners = this.listeners;
+    if (listeners !== null) listeners.leave();
+  }
+
+  /** Shows in `answer` what is kept for the key. */
+  private look(state: CacheState): Found {
+    if (++this.lookups % SAMPLE != 0) return this.lookFor(state);
+    const before = time.read();
+    const found = this.lookFor(state);
+    this.metrics.lookedUp(time.read() - before);
+    return found;
+  }
+
+  private lookFor(state: CacheState): Found {
+    const found = this.slab.find(state.low, state.high, state.at, answer);
+    return found != Found.Missing && isTooOld(state) ? Found.Missing : found;
+  }
+
+  /** Shows in `answer` the answer of the other form in this one. */
+  private lookForOther(exchange: Exchange, state: CacheState): bool {
+    if (this.slab.find(state.otherLow, state.otherHigh, state.at, answer) != Found.Fresh || isTooOld(state)) return false;
+    const body = answer.body;
+    const meta = answer.meta;
+    const api = <Api>meta.api;
+    const isStream = (meta.flags & FLAG_STREAM) != 0;
+    const limit = this.config.maxEntryBytes * TRANSCODED;
+    const done = isStream
+      ? transcoder.toDocument(api, body.ptr, body.len, knownTokens(meta.inputTokens), knownTokens(meta.outputTokens), limit)
+      : transcoder.toStream(api, body.ptr, body.len, exchange.asksUsage, limit);
+    if (!done) return false;
+    const type = isStream ? JSON : EVENT_STREAM;
+    answer.contentType.set(type.ptr, type.len);
+    body.set(transcoder.ptr, transcoder.length);
+    return true;
+  }
+
+  /** There is an answer that is fresh no more. True when it is given while a new one is fetched. */
+  private prepareStale(exchange: Exchange, state: CacheState, rule: CacheRule): bool {
+    const expiresAt = answer.meta.expiresAt;
+    const until = expiresAt + rule.staleIfErrorMs;
+    if (state.at <= until) {
+      let spare = state.spare;
+      if (spare === null) {
+        spare = new SpareEntry(this.slab, state);
+        state.spare = spare;
+      }
+      spare.until = until;
+      spare.given = false;
+      exchange.spare = spare;
+    }
+    return state.at <= expiresAt + rule.staleWhileRevalidateMs;
+  }
+
+  /** Joins those who want the same. `stale`: an old answer is at hand. */
+  private join(exchange: Exchange, state: CacheState, rule: CacheRule, stale: bool, again: bool): Verdict {
+    const flights = this.flights;
+    // Who has an old answer never waits, so it may join where calls are not shared.
+    const until = stale ? max(state.until, state.at + REVALIDATES) : state.until;
+    const role = flights.join(state.low, state.high, exchange.id, until, state.at, again);
+    if (role == FlightRole.Look) {
+      if (this.lookFor(state) == Found.Fresh) return this.serve(exchange, state, rule, Outcome.Coalesced, COALESCED);
+      return this.join(exchange, state, rule, stale, true);
+    }
+    if (role == FlightRole.Alone) return this.ask(exchange, state, rule);
+    state.ticket = flights.ticket;
+    if (role == FlightRole.Leader) return this.ask(exchange, state, rule);
+    if (stale) {
+      const found = this.lookFor(state);
+      if (found != Found.Missing || !rule.sharesCalls) {
+        flights.leave(state.ticket, state.at);
+        state.ticket = 0;
+        if (found == Found.Missing) return this.ask(exchange, state, rule);
+        return found == Found.Fresh ? this.serve(exchange, state, rule, Outcome.Hit, HIT) : this.serve(exchange, state, rule, Outcome.Stale, STALE);
+      }
+    }
+    this.following.set(state.ticket, exchange);
+    const host = this.stage!.host;
+    if (host !== null) host.hurry();
+    return this.wait(state, Step.Follows);
+  }
+
+  /** The call that it waited for has brought something. */
+  private lookAgain(exchange: Exchange, state: CacheState, rule: CacheRule): Verdict {
+    if (this.lookFor(state) == Found.Fresh) return this.serve(exchange, state, rule, Outcome.Coalesced, COALESCED);
+    return this.join(exchange, state, rule, false, true);
+  }
+
+  /** Asks the service, or goes upstream. */
+  private ask(exchange: Exchange, state: CacheState, rule: CacheRule): Verdict {
+    const client = this.client;
+    const host = this.stage!.host;
+    if (client !== null && host !== null && !state.refreshes) {
+      const id = client.get(host, exchange, state.low, state.high, state.tenant, state.model, state.at);
+      if (id != 0) {
+        state.callId = id;
+        state.askedAt = time.now();
+        return this.wait(state, Step.Asks);
+      }
+    }
+    return this.fetch(exchange, state, rule);
+  }
+
+  private wait(state: CacheState, step: Step): Verdict {
+    state.step = step;
+    state.held = true;
+    return Verdict.Wait;
+  }
+
+  /** Nobody has it: the upstream is asked. */
+  private fetch(exchange: Exchange, state: CacheState, rule: CacheRule): Verdict {
+    if (state.onlyIfCached) {
+      this.end(state, FlightOutcome.Abandoned);
+      return this.refuse(exchange, state);
+    }
+    state.step = Step.Fetches;
+    exchange.cache = state.refreshes ? "stored" : "miss";
+    unchecked(this.metrics.rules[state.index]).request(Outcome.Miss);
+    return Verdict.Next;
+  }
+
+  /** The service has an answer. */
+  private takeShared(exchange: Exchange, state: CacheState, rule: CacheRule, value: Bytes): Verdict {
+    const kept = draft.take(value) ? this.keep(state, answer.meta.storedAt + rule.keptMs, state.at) : Kept.Dead;
+    this.finish(state, isKept(kept) ? FlightOutcome.Stored : FlightOutcome.Private, state.at);
+    return this.serve(exchange, state, rule, Outcome.Shared, HIT);
+  }
+
+  /** What the service sent is an answer to this request, and fresh. */
+  private fits(exchange: Exchange, state: CacheState, value: Bytes): bool {
+    if (!answer.read(value)) return false;
+    const meta = answer.meta;
+    if (meta.api != <u8>exchange.api || ((meta.flags & FLAG_STREAM) != 0) != exchange.streaming) return false;
+    if (meta.tenant != state.tenant || meta.model != state.model || state.at >= meta.expiresAt || isTooOld(state)) return false;
+    this.purges.refresh(state.at);
+    return this.purges.isKnown && !this.purges.isDead(state.low, state.high, meta);
+  }
+
+  private keep(state: CacheState, staleUntil: i64, now: i64): Kept {
+    const evictions = this.slab.evictions;
+    const contention = this.slab.contention;
+    const kept = this.slab.store(state.low, state.high, draft, staleUntil, now);
+    this.metrics.happened(CacheEvent.Evicted, this.slab.evictions - evictions);
+    this.metrics.happened(CacheEvent.Contended, this.slab.contention - contention);
+    return kept;
+  }
+
+  /** Gives the client what is in `answer`. */
+  private serve(exchange: Exchange, state: CacheState, rule: CacheRule, outcome: Outcome, label: Bytes): Verdict {
+    unchecked(this.metrics.rules[state.index]).request(outcome);
+    exchange.cache = outcome == Outcome.Coalesced ? "coalesced" : outcome == Outcome.Stale ? "stale" : "hit";
+    // An answer that is made for this one request is not found again.
+    if (rule.hitTokens > 0 && outcome != Outcome.Transcoded && outcome != Outcome.Stale) {
+      let replay = state.replay;
+      if (replay === null) {
+        replay = new StoredReplay(this, exchange);
+        state.replay = replay;
+      }
+      exchange.replay = replay;
+      return Verdict.Next;
+    }
+    if (this.isReachable(exchange, state)) this.send(exchange, state, rule, label);
+    return Verdict.Answered;
+  }
+
+  private send(exchange: Exchange, state: CacheState, rule: CacheRule, label: Bytes): void {
+    state.step = Step.None;
+    const meta = answer.meta;
+    const money = savedMoney(rule, exchange.model, meta);
+    unchecked(this.metrics.rules[state.index]).served(answer.body.len, knownTokens(meta.inputTokens), knownTokens(meta.outputTokens), money);
+    sendAnswer(answer, label, state.low, state.high, rule.showKey, state.at);
+  }
+
+  /** The request is the effective one, and can be answered. */
+  private isReachable(exchange: Exchange, state: CacheState): bool {
+    if (!state.held) return true;
+    const gate = exchange.gate;
+    return gate !== null && gate.take();
+  }
+
+  /** Does with a held request what was decided. */
+  private goOn(exchange: Exchange, verdict: Verdict): void {
+    const gate = exchange.gate;
+    if (verdict == Verdict.Next && gate !== null) gate.proceed();
+  }
+
+  private finish(state: CacheState, outcome: FlightOutcome, now: i64): void {
+    if (state.ticket == 0) return;
+    const ticket = state.ticket;
+    state.ticket = 0;
+    this.flights.finish(ticket, outcome, now);
+  }
+
+  private put(state: CacheState, value: Bytes, now: i64): void {
+    const client = this.client;
+    const host = this.stage!.host;
+    if (client === null || host === null || !client.canPut(value.len, now)) return;
+    client.put(host, beginPut(state.low, state.high, client.ttlMs, value.len).bytes(value), now);
+  }
+
+  /** One worker of the Envoy hears of purges, whether there is traffic or not. */
+  private listen(now: i64): void {
+    const listeners = this.listeners;
+    const client = this.client;
+    const host = this.stage!.host;
+    if (listeners === null || client === null || host === null) return;
+    listeners.traffic(now);
+    if (!listeners.tick(now)) return;
+    const before = (<u64>1 << listeners.index) - 1;
+    if ((listeners.alive & before) == 0) client.listen(host, now);
+  }
+
+  private report(): void {
+    const flights = this.flights;
+    const handovers = flights.handovers + flights.takeovers;
+    this.metrics.happened(CacheEvent.Handover, <i64>(handovers - this.handovers));
+    this.metrics.happened(CacheEvent.Timeout, <i64>(flights.timeouts - this.timeouts));
+    this.metrics.happened(CacheEvent.Unshared, <i64>(flights.unshared - this.unshared));
+    this.handovers = handovers;
+    this.timeouts = flights.timeouts;
+    this.unshared = flights.unshared;
+  }
+}
+
+/** The client wants a younger one than `answer`. */
+function isTooOld(state: CacheState): bool {
+  return state.maxAge >= 0 && state.at - answer.meta.storedAt > state.maxAge;
+}
+
+/** Tokens that are not known stay so. */
+function part(stored: u32, percent: i64): i64 {
+  const tokens = knownTokens(stored);
+  return tokens < 0 ? -1 : (tokens * percent) / 100;
+}
+
+/** Followers find it. */
+function isKept(kept: Kept): bool {
+  return kept == Kept.Stored || kept == Kept.Newer;
+}
+
+function milliseconds(): i64 {
+  return <i64>(time.now() / MS);
+}

@@ -1,0 +1,108 @@
+/**
+ * Keeps an answer while it passes to its client, and judges whether it is one that may be given again: a wrong one would be given again and again.
+ */
+import { AnswerCheck, answerChecks, AnswerForm, AnswerVerdict } from "../lib/answer-check";
+import { Recording, recordings, SegmentPool } from "../lib/answer-segments";
+import { Api } from "../lib/llm-api";
+import { AnswerTap } from "../pipeline/answer-tap";
+import { Bytes } from "../sdk";
+import { CacheState } from "./cache-state";
+
+/** Longer content types are none. */
+const MOST_TYPE: i32 = 128;
+
+export interface RecorderOwner {
+  /** The answer of the request will not be one to be kept, whatever else comes. */
+  gaveUp(state: CacheState, recorder: Recorder): void;
+}
+
+@final
+export class Recorder extends AnswerTap {
+  /** It came in pieces. */
+  stream: bool = false;
+  /** It is larger than an entry may be, or there is no memory to keep it. */
+  dropped: bool = false;
+  readonly contentType: Bytes = new Bytes();
+
+  private readonly type: StaticArray<u8> = new StaticArray<u8>(MOST_TYPE);
+  private owner: RecorderOwner | null = null;
+  private state: CacheState | null = null;
+  private recording: Recording | null = null;
+  private check: AnswerCheck | null = null;
+
+  /** Whom to tell. */
+  belong(owner: RecorderOwner, state: CacheState): void {
+    this.owner = owner;
+    this.state = state;
+  }
+
+  /** False when such an answer is never kept. `most`: bytes. */
+  begin(pool: SegmentPool, most: i32, api: Api, form: AnswerForm, contentType: Bytes): bool {
+    this.release();
+    this.dropped = false;
+    if (contentType.len > MOST_TYPE) return false;
+    const check = answerChecks.take();
+    if (!check.begin(api, form)) {
+      answerChecks.release(check);
+      return false;
+    }
+    this.check = check;
+    this.recording = recordings.take(pool, most);
+    this.stream = form != AnswerForm.Document;
+    const type = changetype<usize>(this.type);
+    memory.copy(type, contentType.ptr, contentType.len);
+    this.contentType.set(type, contentType.len);
+    return true;
+  }
+
+  pass(bytes: Bytes): void {
+    const check = this.check;
+    const recording = this.recording;
+    if (check === null || recording === null) return;
+    check.feed(bytes.ptr, bytes.len);
+    if (!check.hopeless) {
+      this.dropped = !recording.append(bytes.ptr, bytes.len);
+      if (!this.dropped) return;
+    }
+    recordings.release(recording);
+    this.recording = null;
+    const owner = this.owner;
+    const state = this.state;
+    if (owner !== null && state !== null) owner.gaveUp(state, this);
+  }
+
+  /** Of what has passed. */
+  end(): AnswerVerdict {
+    const check = this.check;
+    return check === null ? AnswerVerdict.Unknown : check.end();
+  }
+
+  /** What has passed; null when it is of no use. */
+  get kept(): Recording | null {
+    return this.recording;
+  }
+
+  /** Gives memory back. */
+  release(): void {
+    const check = this.check;
+    const recording = this.recording;
+    if (check !== null) answerChecks.release(check);
+    if (recording !== null) recordings.release(recording);
+    this.check = null;
+    this.recording = null;
+  }
+}
+
+const free: Recorder[] = [];
+
+/** Pooled and never freed: as many as answers were ever recorded at once. */
+export namespace recorders {
+  export function take(): Recorder {
+    return free.length > 0 ? free.pop() : new Recorder();
+  }
+
+  export function release(recorder: Recorder): void {
+    recorder.release();
+    free.push(recorder);
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * A stored answer as a local reply: the bytes as they came, at once, whether they were a document or a stream.
+ *
+ *   content-type        as stored
+ *   x-llm-cache         how it came here
+ *   age                 seconds since its request went upstream
+ *   x-llm-cache-key     32 hex digits, if the rule shows it
+ */
+import { Bytes, ByteWriter, hexDigit, PairsWriter, stream } from "../sdk";
+import { StoredAnswer } from "../state/answer-entry";
+
+export const CACHE_HEADER = Bytes.literal("x-llm-cache");
+export const KEY_HEADER = Bytes.literal("x-llm-cache-key");
+export const AGE = Bytes.literal("age");
+export const CONTENT_TYPE = Bytes.literal("content-type");
+
+const DETAILS = Bytes.literal("tokenmesh_cache_hit");
+const OK: i32 = 200;
+const MS: i64 = 1000;
+
+const pairs = new PairsWriter();
+const text = new ByteWriter();
+
+/** Answers the request of the effective context. `state`: for the header. */
+export function sendAnswer(answer: StoredAnswer, state: Bytes, low: u64, high: u64, showKey: bool, now: i64): void {
+  pairs.reset().add(CONTENT_TYPE, answer.contentType).add(CACHE_HEADER, state).add(AGE, ageOf(answer, now));
+  if (showKey) pairs.add(KEY_HEADER, keyText(low, high));
+  stream.respond(OK, DETAILS, answer.body, pairs);
+}
+
+/** In whole seconds; 0 for one of a clock that is ahead. Valid until the next text. */
+export function ageOf(answer: StoredAnswer, now: i64): Bytes {
+  return text.reset().decimal(<u64>(max<i64>(now - answer.meta.storedAt, 0) / MS)).view();
+}
+
+/** The sixteen bytes of the key as they go over wires, in hex. Valid until the next text. */
+export function keyText(low: u64, high: u64): Bytes {
+  text.reset();
+  digits(low);
+  digits(high);
+  return text.view();
+}
+
+/** Bytes from the lowest on. */
+function digits(word: u64): void {
+  for (let i = 0; i < 8; i++) {
+    const byte = <u8>(word >> (<u64>i << 3));
+    text.byte(hexDigit(byte >> 4)).byte(hexDigit(byte & 15));
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * Messages of `tokenmesh.answers.v1.Answers`, the service that keeps answers for all Envoys (xds-server/state/answers).
+ *
+ *   Get     {key 1, tenant 2, model 3}               -> {age_ms 1, value 2}, empty when there is none
+ *   Put     {key 1, ttl_ms 2, value 3}               -> {stored 1}
+ *   Purges  {epoch 1, since 2, envoy 3, wait_ms 4}   -> {epoch 1, sequence 2, now_ms 3, purges 4 {kind 1, low 2, high 3, at_ms 4}}
+ *
+ * Keys are 16 bytes, the lower word first; hashes, epochs and their like are fixed64.
+ */
+import { ProtoFields, WireType } from "../lib/proto-fields";
+import { putVarint } from "../lib/protobuf-wire";
+import { Bytes, ByteWriter } from "../sdk";
+
+const KEY_SIZE: u8 = 16;
+/** Longest name of an Envoy that the service takes. */
+const MOST_NAME: i32 = 512;
+
+const text = new ByteWriter();
+const digits = memory.data(16);
+const fields = new ProtoFields();
+const inner = new ProtoFields();
+
+/** What `readPurges` found of the answer, and of each purge. */
+@final
+export class PurgesAnswer {
+  epoch: u64 = 0;
+  sequence: u64 = 0;
+  nowMs: i64 = 0;
+}
+
+@final
+export class PurgeOrder {
+  kind: u32 = 0;
+  low: u64 = 0;
+  high: u64 = 0;
+  atMs: i64 = 0;
+}
+
+export interface PurgeSink {
+  purge(answer: PurgesAnswer, order: PurgeOrder): void;
+}
+
+/** Valid until the next message is written, as those below. */
+export function writeGet(low: u64, high: u64, tenant: u64, model: u64): Bytes {
+  text.reset();
+  writeKey(low, high);
+  fixed(2, tenant);
+  fixed(3, model);
+  return text.view();
+}
+
+/** The value is what follows: `size` bytes that are to be appended to what is returned. */
+export function beginPut(low: u64, high: u64, ttlMs: i64, size: i32): ByteWriter {
+  text.reset();
+  writeKey(low, high);
+  varint(2, <u64>ttlMs);
+  tag(3, WireType.Bytes);
+  return number(<u64>size);
+}
+
+/** `envoy`: its node id, for people. */
+export function writePurges(epoch: u64, since: u64, envoy: Bytes, waitMs: i32): Bytes {
+  text.reset();
+  fixed(1, epoch);
+  varint(2, since);
+  if (envoy.len > 0 && envoy.len <= MOST_NAME) {
+    tag(3, WireType.Bytes);
+    number(envoy.len).bytes(envoy);
+  }
+  varint(4, <u64>waitMs);
+  return text.view();
+}
+
+/** Shows the value in `into`, empty when there is none. False when the bytes are no such message. */
+export function readGet(message: Bytes, into: Bytes): bool {
+  into.clear();
+  fields.open(message.ptr, message.len);
+  while (fields.next()) if (fields.is(2, WireType.Bytes)) into.set(fields.ptr, fields.length);
+  return !fields.failed;
+}
+
+export function readPut(message: Bytes): bool {
+  let stored = false;
+  fields.open(message.ptr, message.len);
+  while (fields.next()) if (fields.is(1, WireType.Varint)) stored = fields.integer != 0;
+  return stored && !fields.failed;
+}
+
+/** Fills `answer`, then tells the sink each purge. False when the bytes are no such message: then nobody is told anything. O(message). */
+export function readPurges(message: Bytes, answer: PurgesAnswer, order: PurgeOrder, sink: PurgeSink): bool {
+  fields.open(message.ptr, message.len);
+  while (fields.next()) {
+    if (fields.is(1, WireType.Fixed64)) answer.epoch = load<u64>(fields.ptr);
+    else if (fields.is(2, WireType.Varint)) answer.sequence = fields.integer;
+    else if (fields.is(3, WireType.Varint)) answer.nowMs = <i64>fields.integer;
+    else if (fields.is(4, WireType.Bytes) && !readOrder(order)) return false;
+  }
+  if (fields.failed) return false;
+  fields.open(message.ptr, message.len);
+  while (fields.next()) if (fields.is(4, WireType.Bytes) && readOrder(order)) sink.purge(answer, order);
+  return true;
+}
+
+function readOrder(order: PurgeOrder): bool {
+  order.kind = 0;
+  order.low = 0;
+  order.high = 0;
+  order.atMs = 0;
+  inner.open(fields.ptr, fields.length);
+  while (inner.next()) {
+    if (inner.is(1, WireType.Varint)) order.kind = <u32>inner.integer;
+    else if (inner.is(2, WireType.Fixed64)) order.low = load<u64>(inner.ptr);
+    else if (inner.is(3, WireType.Fixed64)) order.high = load<u64>(inner.ptr);
+    else if (inner.is(4, WireType.Varint)) order.atMs = <i64>inner.integer;
+  }
+  return !inner.failed;
+}
+
+function writeKey(low: u64, high: u64): void {
+  tag(1, WireType.Bytes);
+  text.byte(KEY_SIZE);
+  word(low);
+  word(high);
+}
+
+function fixed(field: u8, value: u64): void {
+  if (value == 0) return;
+  tag(field, WireType.Fixed64);
+  word(value);
+}
+
+function varint(field: u8, value: u64): void {
+  if (value == 0) return;
+  tag(field, WireType.Varint);
+  number(value);
+}
+
+function tag(field: u8, type: WireType): void {
+  text.byte((field << 3) | <u8>type);
+}
+
+function number(value: u64): ByteWriter {
+  return text.raw(digits, <i32>(putVarint(digits, value) - digits));
+}
+
+function word(value: u64): void {
+  text.u32(<u32>value).u32(<u32>(value >> 32));
+}
