@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { formatError, jsonLogger, startServer } from "../../xds-server/index.ts";
 import { adsBootstrap, EnvoyProcess, projectRoot, waitFor } from "../harness/index.ts";
 import type { TimingProfile } from "../replica/index.ts";
+import { CACHE_COUNTERS, cacheSamples } from "./caches.ts";
 import { LIMIT_COUNTERS, limitSamples } from "./limits.ts";
 import { PICK_COUNTERS, pickSamples } from "./picks.ts";
 import { CLIENT_MODELS, startReplicas } from "./replicas.ts";
@@ -150,7 +151,8 @@ async function firstAnswer(proxy: string, envoy: EnvoyProcess, signal: AbortSign
     if (signal?.aborted) return true;
     const answer = await fetch(`${proxy}/v1/chat/completions`, {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      // Whoever tries it out is the first to ask.
+      headers: { "content-type": "application/json", "cache-control": "no-store" },
       body: sampleBody(),
       signal: AbortSignal.timeout(5_000),
     });
@@ -177,12 +179,12 @@ async function assertFree(port: number): Promise<void> {
   });
 }
 
-type EnvoyCounters = Pick<Sample, "requests" | "clientErrors" | "serverErrors" | "limits" | "picks"> &
+type EnvoyCounters = Pick<Sample, "requests" | "clientErrors" | "serverErrors" | "limits" | "picks" | "caches"> &
   Pick<XdsSample, "accepted" | "rejected">;
 
 async function envoyCounters({ admin }: EnvoyProcess): Promise<EnvoyCounters> {
   const stats = await admin.stats(
-    `downstream_rq_(completed|4xx|5xx)$|update_(success|rejected)$|config_(reload|fail)$|${LIMIT_COUNTERS}|${PICK_COUNTERS}`,
+    `downstream_rq_(completed|4xx|5xx)$|update_(success|rejected)$|config_(reload|fail)$|${LIMIT_COUNTERS}|${PICK_COUNTERS}|${CACHE_COUNTERS}`,
   );
   const sum = (prefix: string, ...suffixes: string[]): number => {
     let total = 0;
@@ -198,6 +200,7 @@ async function envoyCounters({ admin }: EnvoyProcess): Promise<EnvoyCounters> {
     serverErrors: sum("http.", ".downstream_rq_5xx"),
     limits: limitSamples(stats),
     picks: pickSamples(stats),
+    caches: cacheSamples(stats),
     accepted: sum("", ".update_success", ".config_reload"),
     rejected: sum("", ".update_rejected", ".config_fail"),
   };

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { cacheSamples } from "./caches.ts";
 import { limitSamples } from "./limits.ts";
 import { pickSamples } from "./picks.ts";
 import { type Sample, statusBetween, statusLine } from "./status.ts";
@@ -10,6 +11,7 @@ const sample = (at: number, requests: number, tokens: number): Sample => ({
   serverErrors: 1,
   limits: [],
   picks: [],
+  caches: [],
   replicas: [
     { name: "a", inFlight: 2, served: 10, tokens },
     { name: "b", inFlight: 0, served: 5, tokens: 100 },
@@ -89,4 +91,31 @@ test("a narrow terminal gets a line of its width", () => {
   const line = statusLine(statusBetween(sample(0, 0, 0), sample(1000, 1, 1)), 20);
   expect(line).toHaveLength(20);
   expect(line.endsWith("…")).toBe(true);
+});
+
+test("what the cache did comes from Envoy's counters, and is shown by rule", () => {
+  const stats = new Map([
+    ...["hit", "shared", "coalesced", "stale", "transcoded"].map(
+      (outcome, index) => [`wasmcustom.tokenmesh_cache_requests;rule=all;outcome=${outcome}`, 10 ** index] as const,
+    ),
+    ["wasmcustom.tokenmesh_cache_requests;rule=all;outcome=miss", 20] as const,
+    ["wasmcustom.tokenmesh_cache_requests;rule=all;outcome=refused", 30] as const,
+    ["wasmcustom.tokenmesh_cache_requests;rule=all;outcome=bypass", 900] as const,
+    ["wasmcustom.tokenmesh_cache_answers;rule=all;outcome=stored", 900] as const,
+    ["wasmcustom.tokenmesh_cache_saved_tokens;rule=all;kind=input", 600] as const,
+    ["wasmcustom.tokenmesh_cache_saved_tokens;rule=all;kind=output", 40] as const,
+    ["wasmcustom.tokenmesh_cache_saved_money;rule=all", 900] as const,
+    ["wasmcustom.tokenmesh_cache_events;event=evicted", 900] as const,
+    ["wasmcustom.tokenmesh_cache_requests;rule=a;outcome=miss", 0] as const,
+  ]);
+  const caches = cacheSamples(stats);
+  expect(caches).toEqual([
+    { rule: "a", asked: 0, served: 0, savedTokens: 0 },
+    { rule: "all", asked: 11_161, served: 11_111, savedTokens: 640 },
+  ]);
+  const status = statusBetween(sample(0, 0, 0), { ...sample(1000, 0, 0), caches });
+  expect(status.caches).toEqual(caches);
+  expect(statusLine(status)).toContain(
+    " nack | cached/asked saved a 0/0 0 tok all 11111/11161 640 tok | in flight/served a ",
+  );
 });

@@ -1,4 +1,5 @@
 /** The live status of a stack: two samples become rates, rates become one line for people or one JSON object for programs. Pure. */
+import type { CacheSample } from "./caches.ts";
 import type { LimitSample } from "./limits.ts";
 import type { PickSample } from "./picks.ts";
 
@@ -32,6 +33,8 @@ export interface Sample {
   readonly limits: readonly LimitSample[];
   /** By pool of the endpoint picker. */
   readonly picks: readonly PickSample[];
+  /** By rule of the prompt cache. */
+  readonly caches: readonly CacheSample[];
   readonly replicas: readonly ReplicaSample[];
   readonly envoyRssBytes: number;
   readonly xds: XdsSample;
@@ -44,12 +47,13 @@ export interface Status {
   readonly tokensPerSecond: number;
   readonly limits: readonly LimitSample[];
   readonly picks: readonly PickSample[];
+  readonly caches: readonly CacheSample[];
   readonly replicas: readonly Pick<ReplicaSample, "name" | "inFlight" | "served">[];
   readonly envoyRssBytes: number;
   readonly xds: XdsSample;
 }
 
-/** Rates between two samples; counts of errors, limits, picks and xDS are totals. */
+/** Rates between two samples; counts of errors, limits, picks, caches and xDS are totals. */
 export function statusBetween(before: Sample, after: Sample): Status {
   const seconds = Math.max(0.001, (after.at - before.at) / 1000);
   const tokens = (sample: Sample): number => sample.replicas.reduce((sum, replica) => sum + replica.tokens, 0);
@@ -60,6 +64,7 @@ export function statusBetween(before: Sample, after: Sample): Status {
     tokensPerSecond: round((tokens(after) - tokens(before)) / seconds),
     limits: after.limits,
     picks: after.picks,
+    caches: after.caches,
     replicas: after.replicas.map(({ name, inFlight, served }) => ({ name, inFlight, served })),
     envoyRssBytes: after.envoyRssBytes,
     xds: after.xds,
@@ -76,6 +81,7 @@ export function statusLine(status: Status, width = Number.POSITIVE_INFINITY): st
     `envoy ${Math.round(status.envoyRssBytes / 1048576)} MB`,
     xdsText(status.xds),
     ...limitsText(status.limits),
+    ...cachesText(status.caches),
     ...picksText(status.picks),
     `in flight/served ${replicas}`,
   ].join(" | ");
@@ -92,6 +98,12 @@ function limitsText(limits: readonly LimitSample[]): readonly string[] {
   if (limits.length === 0) return [];
   const rules = limits.map(({ rule, admitted, refused, tokens }) => `${rule} ${admitted}/${refused} ${tokens} tok`);
   return [`admitted/refused ${rules.join(" ")}`];
+}
+
+function cachesText(caches: readonly CacheSample[]): readonly string[] {
+  if (caches.length === 0) return [];
+  const rules = caches.map(({ rule, asked, served, savedTokens }) => `${rule} ${served}/${asked} ${savedTokens} tok`);
+  return [`cached/asked saved ${rules.join(" ")}`];
 }
 
 function picksText(picks: readonly PickSample[]): readonly string[] {

@@ -14,7 +14,7 @@ test("a placeholder without a value is an error, not an empty text", () => {
   expect(fillTemplate(`port: \${A}\${A}`, { A: 7 })).toBe("port: 77");
 });
 
-test("the stack's templates become YAML without placeholders, of the seven kinds", async () => {
+test("the stack's templates become YAML without placeholders, of the eight kinds", async () => {
   const folder = await mkdtemp(join(tmpdir(), "tokenmesh-templates-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   await writeConfig(templates, folder, values);
@@ -32,6 +32,7 @@ test("the stack's templates become YAML without placeholders, of the seven kinds
     "EndpointPicker",
     "Gateway",
     "LLMRouter",
+    "PromptCache",
     "ServiceEntry",
     "TokenRateLimit",
     "VirtualService",

@@ -1,6 +1,6 @@
 /**
  * The YAML files under envoy/istio. No cluster is here, so their Istio side is parsed only; their filters run on a real Envoy.
- * envoy/standalone is run by every other test of this folder (see gateways.ts), by fallback-file and endpoint-file.envoy.test.ts,
+ * envoy/standalone is run by every other test of this folder (see gateways.ts), by fallback-file, endpoint-file and cache-file.envoy.test.ts,
  * envoy/stack by start.envoy.test.ts.
  */
 import { readFile } from "node:fs/promises";

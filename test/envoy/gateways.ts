@@ -227,6 +227,10 @@ export async function writeStackConfig(
   const limits = join(dir, "token-rate-limit.yaml");
   const text = (await readFile(limits, "utf8")).replaceAll("amount: 1000000", "amount: 1000000000000");
   await writeFile(limits, replaceOnce(text, "spec:", "spec:\n  includeUsage: false"));
+  // The cache runs, too, and keeps nothing: every request is to reach a replica.
+  const cache = join(dir, "prompt-cache.yaml");
+  const nobodys = "- name: all\n      match: { models: [nobodys] }";
+  await writeFile(cache, replaceOnce(await readFile(cache, "utf8"), "- name: all", nobodys));
   if (router === undefined) return;
   const file = join(dir, "llm-router.yaml");
   const document = parse(await readFile(file, "utf8")) as JsonObject;

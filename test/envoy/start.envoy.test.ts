@@ -96,6 +96,10 @@ test("npm start: ready line, printed curl, live status; Ctrl-C ends it with code
   const curl = await waitFor(() => /(curl .*)$/m.exec(stack.stdout())?.[1], { what: "the curl line" });
   const { stdout } = await promisify(execFile)("sh", ["-c", curl]);
   expect(JSON.parse(stdout)).toMatchObject({ object: "chat.completion", model: "gpt-4o-mini" });
+  // The same once more is not asked again, and takes nothing from a budget.
+  const { stdout: again } = await promisify(execFile)("sh", ["-c", `${curl} -i`]);
+  expect(again).toMatch(/^x-llm-cache: hit\r$/m);
+  expect(again.endsWith(stdout)).toBe(true);
   for (const model of ready.models) {
     const answer = await fetch(`${ready.proxy}/v1/chat/completions`, {
       method: "POST",
@@ -115,7 +119,7 @@ test("npm start: ready line, printed curl, live status; Ctrl-C ends it with code
   const unnamed = 2 + ready.models.length;
   const line = new RegExp(
     `^[\\d.]+ req/s \\| 0 4xx 0 5xx \\| [\\d.]+ tok/s \\| envoy \\d+ MB \\| xds synced, \\d+ ack 0 nack \\| ` +
-      `admitted/refused per-address ${unnamed}/0 [1-9]\\d* tok per-key 1/0 ${usage.total_tokens} tok \\| .* gpt-a \\d+/\\d+ `,
+      `admitted/refused per-address ${unnamed}/0 [1-9]\\d* tok per-key 1/0 ${usage.total_tokens} tok \\| cached/asked saved all 1/\\d+ [1-9]\\d* tok \\| .* gpt-a \\d+/\\d+ `,
     "m",
   );
   await waitFor(() => line.test(stack.stdout()), { what: "a status line" }).catch((cause: unknown) => {
@@ -158,6 +162,7 @@ test("--json --port: status as objects, the chosen port, SIGTERM", async () => {
       { rule: "per-address", refused: 0 },
       { rule: "per-key", admitted: 0, refused: 0, tokens: 0 },
     ],
+    caches: [{ rule: "all", served: 0 }],
     replicas: ["gpt-a", "gpt-b", "claude-a", "claude-b"].map((name) => ({
       name,
       inFlight: 0,

@@ -6,6 +6,7 @@ import { endpointPickerSpec } from "./kinds/endpoint-picker.ts";
 import { gatewaySpec } from "./kinds/gateway.ts";
 import { llmRouterSpec } from "./kinds/llm-router.ts";
 import { metadata } from "./kinds/metadata.ts";
+import { promptCacheSpec } from "./kinds/prompt-cache.ts";
 import { serviceEntrySpec } from "./kinds/service-entry.ts";
 import { tokenRateLimitSpec } from "./kinds/token-rate-limit.ts";
 import { virtualServiceSpec } from "./kinds/virtual-service.ts";
@@ -15,6 +16,7 @@ import type {
   Gateway,
   LlmRouter,
   Metadata,
+  PromptCache,
   ServiceEntry,
   TokenRateLimit,
   VirtualService,
@@ -30,7 +32,8 @@ export type Kind =
   | "DestinationRule"
   | "LLMRouter"
   | "TokenRateLimit"
-  | "EndpointPicker";
+  | "EndpointPicker"
+  | "PromptCache";
 
 /** A model while files are read. `damaged` holds the kinds of which a document could not be read: references to them cannot be judged. */
 export interface ModelParts {
@@ -41,6 +44,7 @@ export interface ModelParts {
   readonly llmRouters: LlmRouter[];
   readonly tokenRateLimits: TokenRateLimit[];
   readonly endpointPickers: EndpointPicker[];
+  readonly promptCaches: PromptCache[];
   readonly damaged: Set<Kind>;
 }
 
@@ -102,6 +106,9 @@ const KINDS: Readonly<Record<Kind, KindEntry>> = {
   ),
   EndpointPicker: kindEntry(TOKENMESH, endpointPickerSpec, (parts, meta, spec) =>
     parts.endpointPickers.push({ metadata: meta, gateways: gatewayNames(meta), spec }),
+  ),
+  PromptCache: kindEntry(TOKENMESH, promptCacheSpec, (parts, meta, spec) =>
+    parts.promptCaches.push({ metadata: meta, gateways: gatewayNames(meta), spec }),
   ),
 };
 

@@ -60,6 +60,7 @@ class Linker {
       LLMRouter: parts.llmRouters,
       TokenRateLimit: parts.tokenRateLimits,
       EndpointPicker: parts.endpointPickers,
+      PromptCache: parts.promptCaches,
     };
     for (const [kind, objects] of Object.entries(kinds)) {
       const seen = new Map<string, Metadata>();
@@ -124,8 +125,8 @@ class Linker {
       }
     };
     for (const each of this.#parts.virtualServices) check(each.gateways, each.metadata, each, "gateways");
-    const { llmRouters, tokenRateLimits, endpointPickers } = this.#parts;
-    for (const each of [...llmRouters, ...tokenRateLimits, ...endpointPickers])
+    const { llmRouters, tokenRateLimits, endpointPickers, promptCaches } = this.#parts;
+    for (const each of [...llmRouters, ...tokenRateLimits, ...endpointPickers, ...promptCaches])
       check(each.gateways, each.metadata, each.metadata, "annotations");
   }
 
@@ -216,6 +217,7 @@ class Linker {
     this.#onePerGateway("LLMRouter", this.#parts.llmRouters, "models");
     this.#onePerGateway("TokenRateLimit", this.#parts.tokenRateLimits, "rules");
     this.#onePerGateway("EndpointPicker", this.#parts.endpointPickers, "pools");
+    this.#onePerGateway("PromptCache", this.#parts.promptCaches, "rules");
   }
 
   #onePerGateway(kind: Kind, objects: readonly GatewayFilter[], content: string): void {
@@ -237,29 +239,31 @@ class Linker {
     }
   }
 
-  /** Where several are one filter, they must agree on what that filter reads: the router says it, and where there is none the limiter. */
+  /** Where several are one filter, they must agree on what that filter reads: the first of these that is there says it. */
   sameTraffic(): void {
-    const { gateways, llmRouters, tokenRateLimits, endpointPickers } = this.#parts;
+    const { gateways, llmRouters, tokenRateLimits, promptCaches, endpointPickers } = this.#parts;
     const has = (gateway: Gateway, each: GatewayFilter) => appliesTo(each.metadata, each.gateways, gateway);
-    const unrouted = gateways.filter((gateway) => !llmRouters.some((each) => has(gateway, each)));
-    for (const other of llmRouters) {
-      for (const own of [...tokenRateLimits, ...endpointPickers]) {
-        const shared = gateways.find((gateway) => has(gateway, own) && has(gateway, other));
-        this.#sameTraffic(own, other, "LLMRouter", shared);
+    const kinds: readonly (readonly [Kind, string, readonly TrafficFilter[]])[] = [
+      ["LLMRouter", "the router's", llmRouters],
+      ["TokenRateLimit", "the limiter's", tokenRateLimits],
+      ["PromptCache", "the cache's", promptCaches],
+      ["EndpointPicker", "the picker's", endpointPickers],
+    ];
+    let left: readonly Gateway[] = gateways;
+    for (const [index, [kind, whose, first]] of kinds.entries()) {
+      const behind = kinds.slice(index + 1).flatMap(([, , filters]) => filters);
+      for (const other of first) {
+        for (const own of behind) {
+          const shared = left.find((gateway) => has(gateway, own) && has(gateway, other));
+          if (shared !== undefined) this.#sameTraffic(own, other, kind, whose, shared);
+        }
       }
-    }
-    for (const other of tokenRateLimits) {
-      for (const own of endpointPickers) {
-        const shared = unrouted.find((gateway) => has(gateway, own) && has(gateway, other));
-        this.#sameTraffic(own, other, "TokenRateLimit", shared);
-      }
+      left = left.filter((gateway) => !first.some((each) => has(gateway, each)));
     }
   }
 
-  #sameTraffic(filter: TrafficFilter, against: TrafficFilter, kind: Kind, gateway: Gateway | undefined): void {
-    if (gateway === undefined) return;
+  #sameTraffic(filter: TrafficFilter, against: TrafficFilter, kind: Kind, whose: string, gateway: Gateway): void {
     const where = `${kind} ${fullName(against.metadata)}, which is in Gateway ${fullName(gateway.metadata)} too`;
-    const whose = kind === "LLMRouter" ? "the router's" : "the limiter's";
     for (const { field, position, own, other } of trafficConflicts(filter.spec, against.spec)) {
       const message = `spec.${field} is ${own} here and ${other} in ${where}`;
       const remedy = `Leave ${field} out here, which takes ${whose}, or write the same value in both.`;

@@ -4,6 +4,7 @@
  */
 import type { EndpointPickerSpec } from "./endpoint-picker-model.ts";
 import type { LlmRouterSpec } from "./llm-model.ts";
+import type { PromptCacheSpec } from "./prompt-cache-model.ts";
 import type { TokenRateLimitSpec } from "./rate-limit-model.ts";
 
 export interface Metadata {
@@ -228,6 +229,14 @@ export interface EndpointPicker {
   readonly spec: EndpointPickerSpec;
 }
 
+/** `tokenmesh.io` PromptCache: which requests through some Gateways are answered from what was answered before. */
+export interface PromptCache {
+  readonly metadata: Metadata;
+  /** Names of Gateways of the namespace; undefined for all of them. */
+  readonly gateways: readonly string[] | undefined;
+  readonly spec: PromptCacheSpec;
+}
+
 /** All kinds of one configuration; lists are sorted by namespace and name. */
 export interface Model {
   readonly gateways: readonly Gateway[];
@@ -237,4 +246,5 @@ export interface Model {
   readonly llmRouters: readonly LlmRouter[];
   readonly tokenRateLimits: readonly TokenRateLimit[];
   readonly endpointPickers: readonly EndpointPicker[];
+  readonly promptCaches: readonly PromptCache[];
 }

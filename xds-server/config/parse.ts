@@ -28,6 +28,7 @@ export function parseConfig(files: readonly SourceFile[]): ParseResult {
     llmRouters: [],
     tokenRateLimits: [],
     endpointPickers: [],
+    promptCaches: [],
     damaged: new Set(),
   };
   for (const { file, text } of files) {
@@ -45,6 +46,7 @@ export function parseConfig(files: readonly SourceFile[]): ParseResult {
     llmRouters: parts.llmRouters.sort(byName),
     tokenRateLimits: parts.tokenRateLimits.sort(byName),
     endpointPickers: parts.endpointPickers.sort(byName),
+    promptCaches: parts.promptCaches.sort(byName),
   };
   return { ok: true, model, warnings: [...unusedDocuments(model), ...diagnostics.sortedWarnings()] };
 }

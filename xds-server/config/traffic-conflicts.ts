@@ -1,6 +1,6 @@
 /**
- * Where limiter, picker and router of a Gateway see traffic differently. They are one filter there, which reads a request once, so there is one
- * value of each field: the router's, without a router the limiter's. A document that does not write a field takes it over; one that writes another value is refused.
+ * Where router, limiter, cache and picker of a Gateway see traffic differently. They are one filter there, which reads a request once, so there is one
+ * value of each field: that of the first of them that is there. A document that does not write a field takes it over; one that writes another value is refused.
  */
 import type { Position } from "./diagnostics.ts";
 import type { LlmMetrics } from "./llm-model.ts";

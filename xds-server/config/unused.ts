@@ -7,14 +7,20 @@ import { positionOf } from "./reader.ts";
 
 const CODE = "TM_CONFIG_UNUSED";
 
-/** One warning for each LLMRouter, TokenRateLimit and EndpointPicker that no Gateway has; the model must have been read from files. */
+/** One warning for each LLMRouter, TokenRateLimit, EndpointPicker and PromptCache that no Gateway has; the model must have been read from files. */
 export function unusedDocuments({
   gateways,
   llmRouters,
   tokenRateLimits,
   endpointPickers,
+  promptCaches,
 }: Model): readonly ConfigError[] {
-  const kinds = { LLMRouter: llmRouters, TokenRateLimit: tokenRateLimits, EndpointPicker: endpointPickers };
+  const kinds = {
+    LLMRouter: llmRouters,
+    TokenRateLimit: tokenRateLimits,
+    EndpointPicker: endpointPickers,
+    PromptCache: promptCaches,
+  };
   return Object.entries(kinds).flatMap(([kind, documents]) =>
     documents
       .filter((each) => !gateways.some((gateway) => appliesTo(each.metadata, each.gateways, gateway)))

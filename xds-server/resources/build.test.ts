@@ -17,6 +17,7 @@ const modules = {
   "token-rate-limit": module(1),
   "llm-gateway": module(2),
   "hash-ring": module(3),
+  "prompt-cache": module(4),
 };
 const SERVER = { host: "192.0.2.7", port: 18_000 };
 const golden = (name: string) => fileURLToPath(new URL(`golden/${name}`, import.meta.url));
@@ -35,7 +36,7 @@ const find = (resources: readonly Resource[], typeUrl: string, name: string) => 
   return view(found);
 };
 
-describe.each(["shop", "llm", "limits", "picks"])("%s.yaml", (name) => {
+describe.each(["shop", "llm", "limits", "picks", "caches"])("%s.yaml", (name) => {
   const text = readFileSync(golden(`${name}.yaml`), "utf8");
 
   it("gives exactly the resources of the golden file", async () => {

@@ -21,14 +21,14 @@ import {
 import { DEFAULT_BUFFER_BYTES, listener, listenerName } from "./listeners.ts";
 import { clusterReferences, llmClusterTargets, llmPools, poolCluster } from "./llm-clusters.ts";
 import { filterOf, type LlmFilter, llmFilters } from "./llm-filters.ts";
-import { LOADS_CLUSTER, loadsCluster, type ServerAddress } from "./loads-cluster.ts";
 import { pickedClusters } from "./picker-pools.ts";
 import { routeTable } from "./routes.ts";
+import { ANSWERS_CLUSTER, LOADS_CLUSTER, type ServerAddress, serverCluster } from "./server-clusters.ts";
 import { type ClusterTarget, clusterName, clusterTargets, indexServices, type ServiceIndex } from "./service-index.ts";
 import { needsStreamEnd, streamEndConfig, streamEndName } from "./stream-end.ts";
 
 /**
- * @param server where Envoys reach this server; undefined when it does not know, and then filters do not ask it for loads
+ * @param server where Envoys reach this server; undefined when it does not know, and then filters do not ask it for anything
  * @throws Error when there is no module for a filter that the model needs, or (a mistake here) when a builder's output does not encode
  */
 export function buildResources(model: Model, modules: WasmModules, server?: ServerAddress): readonly Resource[] {
@@ -43,12 +43,18 @@ export function buildResources(model: Model, modules: WasmModules, server?: Serv
     ...pools.map((pool) =>
       createResource(TypeUrl.cluster, pool.name, poolCluster(pool), clusterReferences(pool.members)),
     ),
-    ...(server !== undefined && filters.some(({ picker }) => picker?.feedCluster !== undefined)
-      ? [createResource(TypeUrl.cluster, LOADS_CLUSTER, loadsCluster(server))]
-      : []),
+    ...(server === undefined ? [] : serverClusters(server, filters)),
     ...model.gateways.flatMap((gateway) => gatewayResources(gateway, model, build, index)),
     ...filterResources(filters),
   ];
+}
+
+/** Of the services of this server, those that a filter asks. */
+function serverClusters(server: ServerAddress, filters: readonly BuiltFilter[]): readonly Resource[] {
+  const asked = new Set(filters.flatMap(({ picker, cache }) => [picker?.feedCluster, cache?.answersCluster]));
+  return [LOADS_CLUSTER, ANSWERS_CLUSTER]
+    .filter((name) => asked.has(name))
+    .map((name) => createResource(TypeUrl.cluster, name, serverCluster(name, server)));
 }
 
 function clusterResources(target: ClusterTarget, isPicked: boolean): readonly Resource[] {

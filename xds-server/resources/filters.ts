@@ -5,14 +5,15 @@ import { fullName } from "../config/gateway-scope.ts";
 import { splitHostPort } from "../config/host-names.ts";
 import type { LlmRouterSpec } from "../config/llm-model.ts";
 import type { TokenRateLimit } from "../config/model.ts";
+import { type CacheConfiguration, cacheJson } from "./cache-configuration.ts";
 import { DEFAULT_BUFFER_BYTES } from "./listeners.ts";
 import { clusterReferences, llmClusterReferences } from "./llm-clusters.ts";
 import { codeOf, type FilterCode, type LlmFilter } from "./llm-filters.ts";
-import { LOADS_CLUSTER } from "./loads-cluster.ts";
 import { type PickerConfiguration, pickerJson } from "./picker-configuration.ts";
 import { resolvedPools } from "./picker-pools.ts";
 import { gatewayConfiguration, pluginConfiguration, rateLimits, stageConfiguration } from "./plugin-configuration.ts";
 import { any } from "./proto-values.ts";
+import { ANSWERS_CLUSTER, LOADS_CLUSTER } from "./server-clusters.ts";
 import { clusterName, resolveDestination, type ServiceIndex } from "./service-index.ts";
 
 /** A compiled filter and how Envoy gets it. Never as remote code: Envoy 1.40 drops a filter whose ECDS update has to be fetched. */
@@ -33,34 +34,37 @@ export interface BuiltFilter {
   readonly module: WasmModule;
   /** Cluster of the limiter's Rate Limit Service. */
   readonly serviceCluster: string | undefined;
+  readonly cache: CacheConfiguration | undefined;
   readonly picker: PickerConfiguration | undefined;
 }
 
 /**
- * @param hasFeed whether Envoys can ask for the loads of endpoints
+ * @param asksServer whether Envoys can ask this server for the loads of endpoints and for stored answers
  * @throws Error when there is no module for the filter
  */
 export function builtFilter(
   filter: LlmFilter,
   modules: WasmModules,
   index: ServiceIndex,
-  hasFeed: boolean,
+  asksServer: boolean,
 ): BuiltFilter {
   const code = codeOf(filter);
   const module = modules[code];
   if (module === undefined) throw new Error(`the module of ${code} is missing`);
   const serviceCluster = filter.limit && rateLimitCluster(filter.limit, index);
-  return { filter, module, serviceCluster, picker: pickerOf(filter, index, hasFeed) };
+  const { cache: document } = filter;
+  const cache = document && { document, answersCluster: asksServer ? ANSWERS_CLUSTER : undefined };
+  return { filter, module, serviceCluster, cache, picker: pickerOf(filter, index, asksServer) };
 }
 
 function pickerOf(
   { picker, router }: LlmFilter,
   index: ServiceIndex,
-  hasFeed: boolean,
+  asksServer: boolean,
 ): PickerConfiguration | undefined {
   if (picker === undefined) return undefined;
   const pools = resolvedPools(picker, router, index);
-  const asks = hasFeed && picker.spec.feed !== undefined && pools.some(({ endpoints }) => endpoints !== undefined);
+  const asks = asksServer && picker.spec.feed !== undefined && pools.some(({ endpoints }) => endpoints !== undefined);
   return { spec: picker.spec, pools, feedCluster: asks ? LOADS_CLUSTER : undefined };
 }
 
@@ -96,16 +100,17 @@ interface FilterVm {
 /**
  * Budgets lie in shared data, so the id of a VM that keeps some is the name of their document and nothing else: new code goes on with them, a
  * Gateway with a router shares them with one that has none, and rules of two documents never meet in one budget. The code's hash is its configuration instead.
- * Likewise the loads of a picker's endpoints; with a limiter they lie beside the budgets.
+ * Likewise stored answers and the loads of a picker's endpoints; with a limiter they lie beside the budgets, and what two documents store there their scopes tell apart.
  */
-function filterVm({ filter: { router, limit, picker }, module: { hash } }: BuiltFilter): FilterVm {
+function filterVm({ filter: { router, limit, cache, picker }, module: { hash } }: BuiltFilter): FilterVm {
   const variables = router === undefined ? [] : environmentNames(router.spec);
-  const keeper = limit ?? picker;
+  const keeper = limit ?? cache ?? picker;
   if (keeper === undefined) {
     const tag = variables.length === 0 ? hash : `${hash}-${contentHash(variables.join())}`;
     return { id: `llm-router-${tag}`, configuration: undefined, tag, variables };
   }
-  const id = `${limit === undefined ? "endpoint-picker" : "token-rate-limit"}/${fullName(keeper.metadata)}`;
+  const kind = limit !== undefined ? "token-rate-limit" : cache !== undefined ? "prompt-cache" : "endpoint-picker";
+  const id = `${kind}/${fullName(keeper.metadata)}`;
   const configuration = [hash, ...variables].join(" ");
   return { id, configuration, tag: `${hash}-${contentHash([id, ...variables].join())}`, variables };
 }
@@ -136,9 +141,16 @@ function pluginName(filter: LlmFilter): string {
   return `tokenmesh.${codeOf(filter)}/${documentNames(filter)}`;
 }
 
-/** Of the documents that the filter is made of. */
-export function documentNames({ router, limit, picker }: LlmFilter): string {
-  return [router, limit, picker].flatMap((each) => (each === undefined ? [] : fullName(each.metadata))).join("+");
+/**
+ * Of the documents that the filter is made of. One that has not the place of its kind says its kind: documents of two kinds may have one name, and two
+ * Gateways different ones of them.
+ */
+export function documentNames({ router, limit, cache, picker }: LlmFilter): string {
+  const kinds = ["router", "limit", "cache", "picker"];
+  const names = [router, limit, cache, picker].map((each) => each && fullName(each.metadata));
+  const there = kinds.flatMap((kind, index) => (names[index] === undefined ? [] : { kind, name: names[index] }));
+  if (there.length === 1) return there.map(({ name }) => name).join();
+  return there.map(({ kind, name }, index) => (kinds[index] === kind ? name : `${kind}:${name}`)).join("+");
 }
 
 /** What a connection must be able to hold for the filter: a whole body, and a chunk that has just passed the limit. */
@@ -157,19 +169,27 @@ export function filterConfig(built: BuiltFilter): ProtoObject {
   });
 }
 
-function configurationOf({ filter, serviceCluster, picker }: BuiltFilter): string {
+function configurationOf({ filter, serviceCluster, cache, picker }: BuiltFilter): string {
   const { router, limit, traffic } = filter;
   const rateLimit = limit && rateLimits({ spec: limit.spec, serviceCluster });
+  const promptCache = cache && cacheJson(cache);
   const endpointPicker = picker && pickerJson(picker);
-  if (codeOf(filter) === "llm-gateway") return gatewayConfiguration(traffic, { router, rateLimit, endpointPicker });
+  if (codeOf(filter) === "llm-gateway")
+    return gatewayConfiguration(traffic, { router, promptCache, rateLimit, endpointPicker });
   return router === undefined
-    ? stageConfiguration(traffic, { ...rateLimit, ...endpointPicker })
+    ? stageConfiguration(traffic, { ...promptCache, ...rateLimit, ...endpointPicker })
     : pluginConfiguration(router);
 }
 
 /** Every cluster that the filter may name. */
-export function filterClusters({ filter: { router }, serviceCluster, picker }: BuiltFilter): readonly Reference[] {
-  const services = clusterReferences([serviceCluster, picker?.feedCluster].filter((each) => each !== undefined));
+export function filterClusters({
+  filter: { router },
+  serviceCluster,
+  cache,
+  picker,
+}: BuiltFilter): readonly Reference[] {
+  const names = [serviceCluster, cache?.answersCluster, picker?.feedCluster];
+  const services = clusterReferences(names.filter((each) => each !== undefined));
   return router === undefined ? services : [...llmClusterReferences(router), ...services];
 }
 
@@ -182,8 +202,9 @@ export function attemptFilterConfig(built: BuiltFilter): ProtoObject {
 }
 
 /** Secrets that stand in the filter's configuration. */
-export function filterSecrets({ router }: LlmFilter): readonly string[] {
-  return [...(router?.spec.targets.values() ?? [])].flatMap(({ credential }) => credential?.value ?? []);
+export function filterSecrets({ router, cache }: LlmFilter): readonly string[] {
+  const credentials = [...(router?.spec.targets.values() ?? [])].flatMap(({ credential }) => credential?.value ?? []);
+  return [...credentials, ...(cache?.spec.secret === undefined ? [] : [cache.spec.secret])];
 }
 
 function wasmConfig(name: string, plugin: ProtoObject): ProtoObject {

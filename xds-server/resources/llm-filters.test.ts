@@ -14,6 +14,7 @@ const MODULES: WasmModules = {
   "llm-router": module("router"),
   "token-rate-limit": module("limiter"),
   "hash-ring": module("picker"),
+  "prompt-cache": module("cache"),
   "llm-gateway": module("gateway"),
 };
 
@@ -58,6 +59,13 @@ const pick = (metadata: object, spec: object = {}) => ({
   kind: "EndpointPicker",
   metadata,
   spec: { pools: [{ name: "main", host: "a.test" }], ...spec },
+});
+
+const cache = (metadata: object, spec: object = {}) => ({
+  apiVersion: "tokenmesh.io/v1alpha1",
+  kind: "PromptCache",
+  metadata,
+  spec: { rules: [{ name: "all" }], ...spec },
 });
 
 function parse(documents: readonly object[]): Model {
@@ -141,11 +149,11 @@ describe("what applies to a Gateway is one filter", () => {
     ];
     const resources = build(documents);
     const down = (name: string) => filtersOf(resources, `default/${name}/http`).down;
-    const all = "default/chat+default/budgets+default/picks";
+    const all = "default/chat+default/budgets+picker:default/picks";
     expect(["picked", "limited", "routed", "all"].map(down)).toEqual([
       ["tokenmesh.hash-ring/default/picks"],
-      ["tokenmesh.llm-gateway/default/budgets+default/picks"],
-      ["tokenmesh.llm-gateway/default/chat+default/picks"],
+      ["tokenmesh.llm-gateway/limit:default/budgets+picker:default/picks"],
+      ["tokenmesh.llm-gateway/default/chat+picker:default/picks"],
       [`tokenmesh.llm-gateway/${all}`],
     ]);
     const configurations = [...plugins(resources)].map(([name, { root_id, configuration, vm_config }]) => {
@@ -155,15 +163,99 @@ describe("what applies to a Gateway is one filter", () => {
     });
     expect(Object.fromEntries(configurations)).toEqual({
       "default/picks": ["hash-ring", "endpoint-picker/default/picks", "pools"],
-      "default/budgets+default/picks": [
+      "limit:default/budgets+picker:default/picks": [
         "llm-gateway",
         "token-rate-limit/default/budgets",
         "rateLimit",
         "endpointPicker",
       ],
-      "default/chat+default/picks": ["llm-gateway", "endpoint-picker/default/picks", "router", "endpointPicker"],
+      "default/chat+picker:default/picks": ["llm-gateway", "endpoint-picker/default/picks", "router", "endpointPicker"],
       [all]: ["llm-gateway", "token-rate-limit/default/budgets", "router", "rateLimit", "endpointPicker"],
     });
+  });
+
+  it("with a cache likewise, in the order in which a request passes the stages", () => {
+    const documents = [
+      ...["cached", "limited", "picked", "all"].map((name) => gateway(name)),
+      service("a"),
+      router(named("chat", "all")),
+      limit(named("budgets", "limited, all")),
+      pick(named("picks", "picked, all")),
+      cache(named("answers")),
+    ];
+    const resources = build(documents);
+    const down = (name: string) => filtersOf(resources, `default/${name}/http`).down;
+    const all = "tokenmesh.llm-gateway/default/chat+default/budgets+default/answers+default/picks";
+    expect(["cached", "limited", "picked", "all"].map(down)).toEqual([
+      ["tokenmesh.prompt-cache/default/answers"],
+      ["tokenmesh.llm-gateway/limit:default/budgets+cache:default/answers"],
+      ["tokenmesh.llm-gateway/cache:default/answers+picker:default/picks"],
+      [all],
+    ]);
+    const shown = [...plugins(resources)].map(([name, { root_id, configuration, vm_config }]) => {
+      const members = Object.keys(JSON.parse(configuration?.value ?? "{}"));
+      const stages = ["router", "promptCache", "rateLimit", "endpointPicker", "rules"];
+      return [name, [root_id, vm_config.vm_id, ...members.filter((each) => stages.includes(each))]];
+    });
+    expect(Object.fromEntries(shown)).toEqual({
+      "tokenmesh.prompt-cache/default/answers": ["prompt-cache", "prompt-cache/default/answers", "rules"],
+      "tokenmesh.llm-gateway/limit:default/budgets+cache:default/answers": [
+        "llm-gateway",
+        "token-rate-limit/default/budgets",
+        "promptCache",
+        "rateLimit",
+      ],
+      "tokenmesh.llm-gateway/cache:default/answers+picker:default/picks": [
+        "llm-gateway",
+        "prompt-cache/default/answers",
+        "promptCache",
+        "endpointPicker",
+      ],
+      [all]: [
+        "llm-gateway",
+        "token-rate-limit/default/budgets",
+        "router",
+        "promptCache",
+        "rateLimit",
+        "endpointPicker",
+      ],
+    });
+  });
+
+  it("and two caches in one VM keep their answers apart", () => {
+    const documents = [
+      gateway("a"),
+      gateway("b"),
+      limit(named("budgets")),
+      cache(named("first", "a")),
+      cache(named("second", "b")),
+    ];
+    const found = [...plugins(build(documents)).values()].map(({ vm_config, configuration }) => [
+      vm_config.vm_id,
+      JSON.parse(configuration?.value ?? "{}").promptCache.scope,
+    ]);
+    expect(found).toEqual([
+      ["token-rate-limit/default/budgets", "default/first"],
+      ["token-rate-limit/default/budgets", "default/second"],
+    ]);
+  });
+
+  it("and two of different documents are two, whatever these are called", () => {
+    const documents = [
+      ...["limited", "picked", "cached"].map((name) => gateway(name)),
+      service("a"),
+      router(named("same")),
+      limit(named("same", "limited")),
+      pick(named("same", "picked")),
+      cache(named("same", "cached")),
+    ];
+    const resources = build(documents);
+    const members = ["limited", "picked", "cached"].map((name) => {
+      const [down = ""] = filtersOf(resources, `default/${name}/http`).down;
+      const json = JSON.parse(plugins(resources).get(down)?.configuration?.value ?? "{}");
+      return ["rateLimit", "endpointPicker", "promptCache"].filter((member) => member in json);
+    });
+    expect(members).toEqual([["rateLimit"], ["endpointPicker"], ["promptCache"]]);
   });
 
   it("whatever namespaces the documents are in", () => {
@@ -183,18 +275,30 @@ describe("what applies to a Gateway is one filter", () => {
     ]);
   });
 
+  it("and a cache likewise", () => {
+    expect([...plugins(build([cache(named("answers"))])).keys()]).toEqual(["tokenmesh.prompt-cache/default/answers"]);
+  });
+
   it("and needs its own module and no other", () => {
     const codes = (...documents: object[]) =>
       llmFilters(parse([gateway("edge"), service("a"), ...documents])).map(codeOf);
     const [chat, budgets, picks] = [router(named("chat")), limit(named("budgets")), pick(named("picks"))];
-    expect([codes(chat), codes(budgets), codes(picks), codes(chat, budgets), codes(budgets, picks), codes()]).toEqual([
+    const answers = cache(named("answers"));
+    expect([codes(chat), codes(budgets), codes(picks), codes(answers), codes()]).toEqual([
       ["llm-router"],
       ["token-rate-limit"],
       ["hash-ring"],
-      ["llm-gateway"],
-      ["llm-gateway"],
+      ["prompt-cache"],
       [],
     ]);
+    for (const both of [
+      [chat, budgets],
+      [budgets, picks],
+      [answers, chat],
+      [answers, budgets],
+      [answers, picks],
+    ])
+      expect(codes(...both)).toEqual(["llm-gateway"]);
     const without = (code: string) =>
       Object.fromEntries(FILTER_CODES.filter((each) => each !== code).map((each) => [each, module(each)]));
     expect(() => build([gateway("edge"), chat, budgets], without("llm-gateway"))).toThrow("llm-gateway is missing");
@@ -212,6 +316,9 @@ describe("the connection can hold what the filter holds", () => {
   it.each([
     ["a limiter", [limit(named("b"), { maxBodyBytes: MB })], 2 * MB],
     ["a picker", [pick(named("p"), { maxBodyBytes: 2 * MB })], 3 * MB],
+    ["a cache", [cache(named("a"), { maxBodyBytes: 4 * MB })], 5 * MB],
+    ["a cache and a picker", [cache(named("a"), { maxBodyBytes: 4 * MB }), pick(named("p"))], 5 * MB],
+    ["a limiter and a cache", [limit(named("b"), { maxBodyBytes: 6 * MB }), cache(named("a"))], 7 * MB],
     ["a limiter and a picker", [limit(named("b"), { maxBodyBytes: 5 * MB }), pick(named("p"))], 6 * MB],
     ["both", [router(named("c"), { maxBodyBytes: 3 * MB }), limit(named("b"))], 4 * MB],
     ["both, with fallbacks", [router(named("c"), { ...FALLBACK, maxBodyBytes: 3 * MB }), limit(named("b"))], 7 * MB],
@@ -342,6 +449,7 @@ describe("property: any documents at any Gateways", () => {
     routers: fc.array(fc.nat(2), { minLength: 4, maxLength: 4 }),
     limits: fc.array(fc.nat(2), { minLength: 4, maxLength: 4 }),
     pickers: fc.array(fc.nat(2), { minLength: 4, maxLength: 4 }),
+    caches: fc.array(fc.nat(2), { minLength: 4, maxLength: 4 }),
     specs: fc.array(fc.constantFrom<object>({}, FALLBACK, { ...FALLBACK, accessLog: true }), {
       minLength: 2,
       maxLength: 2,
@@ -350,7 +458,7 @@ describe("property: any documents at any Gateways", () => {
 
   it("every filter that a listener names is there, in a listener that knows its documents, with its attempt filter in its VM", () => {
     fc.assert(
-      fc.property(kinds, ({ routers, limits, pickers, specs }) => {
+      fc.property(kinds, ({ routers, limits, pickers, caches, specs }) => {
         const at = (which: readonly number[], n: number) => GATEWAYS.filter((_, index) => which[index] === n).join();
         const documents = [
           ...BASE.slice(1),
@@ -358,17 +466,21 @@ describe("property: any documents at any Gateways", () => {
           ...[1, 2].map((n) => router(named(`r${n}`, at(routers, n)), specs[n - 1])),
           ...[1, 2].map((n) => limit(named(`l${n}`, at(limits, n)))),
           ...[1, 2].map((n) => pick(named(`p${n}`, at(pickers, n)))),
+          ...[1, 2].map((n) => cache(named(`c${n}`, at(caches, n)), { service: n === 1 })),
         ];
         const resources = buildResources(parse(documents), MODULES, { host: "192.0.2.7", port: 18_000 });
         expect(danglingReferences(createSnapshot(resources))).toEqual([]);
         const all = plugins(resources);
         for (const [index, name] of GATEWAYS.entries()) {
           const { down, up } = filtersOf(resources, `default/${name}/http`);
-          const [r, l, p] = [routers[index] ?? 0, limits[index] ?? 0, pickers[index] ?? 0];
-          const own = [r > 0 && `default/r${r}`, l > 0 && `default/l${l}`, p > 0 && `default/p${p}`].filter(Boolean);
-          expect(down.map((each) => each.replace(/@.*/, "").replace(/^[^/]*\//, ""))).toEqual(
-            own.length > 0 ? [own.join("+")] : [],
-          );
+          const [r = 0, l = 0, c = 0, p = 0] = [routers, limits, caches, pickers].map((which) => which[index]);
+          const own = Object.entries({ r, l, c, p }).flatMap(([kind, n]) => (n > 0 ? [`default/${kind}${n}`] : []));
+          const plain = (each: string) =>
+            each
+              .replace(/@.*/, "")
+              .replace(/^[^/]*\//, "")
+              .replaceAll(/\w+:/g, "");
+          expect(down.map(plain)).toEqual(own.length > 0 ? [own.join("+")] : []);
           const filter = all.get(down[0] ?? "");
           const attempt = all.get(up[0] ?? "");
           expect(filter === undefined).toBe(own.length === 0);
@@ -377,6 +489,10 @@ describe("property: any documents at any Gateways", () => {
           expect(filter?.configuration?.value.includes('"limits"') ?? false).toBe(l > 0);
           expect(filter?.configuration?.value.includes('"onUnknownModel"') ?? false).toBe(r > 0);
           expect(filter?.configuration?.value.includes('"pools"') ?? false).toBe(p > 0);
+          expect(filter?.configuration?.value.includes('"maxEntryBytes"') ?? false).toBe(c > 0);
+          expect(filter?.configuration?.value.includes('"service":{"cluster":"tokenmesh-answers"') ?? false).toBe(
+            c === 1,
+          );
         }
       }),
       { numRuns: 100 },

@@ -19,6 +19,7 @@ import type {
   KeyPart,
   LlmTraffic,
   MetadataPath,
+  ModelPrice,
   RateLimit,
   RateLimitRule,
   RateLimitService,
@@ -57,15 +58,15 @@ export interface LimitConfiguration {
 /** What stands in llm-gateway, a member for each; undefined for a stage that does not run. */
 export interface GatewayStages {
   readonly router: LlmRouter | undefined;
+  readonly promptCache: JsonObject | undefined;
   readonly rateLimit: JsonObject | undefined;
   readonly endpointPicker: JsonObject | undefined;
 }
 
 /** For llm-gateway. The traffic is that of one of them: the others say the same, or nothing (config/traffic-conflicts.ts). */
 export function gatewayConfiguration(traffic: LlmTraffic, stages: GatewayStages): string {
-  const { router, rateLimit, endpointPicker } = stages;
-  const json: Json = { ...trafficJson(traffic), router: router && routerJson(router), rateLimit, endpointPicker };
-  return JSON.stringify(json);
+  const { router, ...others } = stages;
+  return JSON.stringify({ ...trafficJson(traffic), router: router && routerJson(router), ...others });
 }
 
 function routerJson(router: LlmRouter): JsonObject {
@@ -201,7 +202,7 @@ function rateLimitRuleJson(rule: RateLimitRule): Json {
     missingKey,
     limits: limits.map(limitJson),
     weights: weights && ratesJson(weights),
-    prices: prices?.map((price) => ({ model: price.model, ...ratesJson(price) })),
+    prices: prices?.map(priceJson),
     shadow,
     mode,
     onFailure,
@@ -211,7 +212,7 @@ function rateLimitRuleJson(rule: RateLimitRule): Json {
   };
 }
 
-function keyPartJson(part: KeyPart): Json {
+export function keyPartJson(part: KeyPart): Json {
   const { header, apiKey, claim, payloadKey, metadata, clientAddress, model, tenant, session, constant } = part;
   const path = metadata && metadataJson(metadata);
   return { header, apiKey, claim, payloadKey, metadata: path, clientAddress, model, tenant, session, constant };
@@ -227,6 +228,10 @@ function amountFromJson({ header, metadata }: AmountFrom): Json {
 
 function metadataJson({ namespace, path }: MetadataPath): Json {
   return { namespace, path };
+}
+
+export function priceJson(price: ModelPrice): Json {
+  return { model: price.model, ...ratesJson(price) };
 }
 
 function ratesJson({ input, cachedInput, cacheWrite, output, reasoning }: TokenRates): JsonObject {

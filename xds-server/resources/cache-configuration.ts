@@ -1,0 +1,49 @@
+/** The member `promptCache` of llm-gateway, and all of prompt-cache besides the traffic. */
+import { fullName } from "../config/gateway-scope.ts";
+import type { PromptCache } from "../config/model.ts";
+import type { CacheRule } from "../config/prompt-cache-model.ts";
+import { type Json, type JsonObject, keyPartJson, matchJson, priceJson } from "./plugin-configuration.ts";
+
+/** A cache, and the cluster of this server's service for answers, which knows what is to be forgotten, too: undefined when Envoys cannot ask it. */
+export interface CacheConfiguration {
+  readonly document: PromptCache;
+  readonly answersCluster: string | undefined;
+}
+
+export function cacheJson({ document, answersCluster: cluster }: CacheConfiguration): JsonObject {
+  const { tenantHeader, rules, maxBytes, maxEntryBytes, maxRecordingBytes, secret, ignore, service } = document.spec;
+  return {
+    // Two documents can be in one VM, and all are in one service.
+    scope: fullName(document.metadata),
+    tenantHeader,
+    maxBytes,
+    maxEntryBytes,
+    maxRecordingBytes,
+    secret,
+    ignore,
+    service: service && cluster && { cluster, timeoutMs: service.timeoutMs, ttlMs: service.ttlMs },
+    purges: cluster && { cluster },
+    rules: rules.map(ruleJson),
+  };
+}
+
+function ruleJson(rule: CacheRule): Json {
+  const { temperature, tools, choices } = rule.cache;
+  return {
+    name: rule.name,
+    match: rule.match && matchJson(rule.match),
+    key: rule.key.map(keyPartJson),
+    headers: rule.headers,
+    missingKey: rule.missingKey,
+    ttlMs: rule.ttlMs,
+    staleWhileRevalidateMs: rule.staleWhileRevalidateMs,
+    staleIfErrorMs: rule.staleIfErrorMs,
+    cache: { temperature, tools, choices },
+    transcode: rule.transcode,
+    singleFlight: rule.singleFlight === undefined ? false : { waitMs: rule.singleFlight.waitMs },
+    clientControl: rule.clientControl,
+    showKey: rule.showKey,
+    hitTokens: rule.hitTokens,
+    prices: rule.prices?.map(priceJson),
+  };
+}
