@@ -4,6 +4,7 @@
 import { OrcaReport } from "../lib/orca-report";
 import { Pool } from "../lib/pick/pool";
 import { Outcome, Ticket } from "../lib/pick/ticket";
+import { answerHead } from "../pipeline/answer-head";
 import { answerHeaders } from "../pipeline/answer-headers";
 import { Exchange } from "../pipeline/exchange";
 import { Refusal, upstreamProtocolError, upstreamTimeout, upstreamUnreachable } from "../pipeline/refusal";
@@ -27,7 +28,7 @@ export class PickerAnswers {
   /** `servedHeader`: of answers, names the endpoint; empty for none. */
   constructor(private readonly servedHeader: Bytes) {}
 
-  /** Headers of an answer, or Envoy's own. Two hostcalls. */
+  /** Headers of an answer, or Envoy's own. Two hostcalls, one where the headers have been read. */
   hear(exchange: Exchange, state: PickerState, picker: PickerPool, now: i64): void {
     const own = exchange.ownAnswer;
     if (own !== null) {
@@ -36,7 +37,7 @@ export class PickerAnswers {
       if (state.failed) picker.metrics.answered(Served.Failed);
       return;
     }
-    const status = property.integer(RESPONSE_CODE, 0);
+    const status = answerHead.isRead() ? <i64>answerHead.status() : property.integer(RESPONSE_CODE, 0);
     state.failed = status >= 500;
     if (property.get(UPSTREAM_ADDRESS, value) == Status.Ok && value.len > 0) this.servedBy(state, picker, now);
     else state.tellsNothing = true;

@@ -47,7 +47,6 @@ import { DESTINATION, isReserved } from "./reserved-headers";
 import { SpareAnswer } from "./spare-answer";
 import { Flow, Verdict } from "./stage";
 
-const STATUS = Bytes.literal(":status");
 const METHOD = Bytes.literal(":method");
 const PATH = Bytes.literal(":path");
 const RESPONSE_CODE = Bytes.literal("response\0code");
@@ -498,10 +497,7 @@ class StreamGate extends Gate {
 
 /** The upstream's answer says that it could not do it. One hostcall, if nobody has read the headers yet. */
 function hasFailed(): bool {
-  const head = answerHead.read();
-  if (head === null) return false;
-  while (head.next()) if (head.name.equals(STATUS)) return head.value.len == 3 && head.value.at(0) == 0x35;
-  return false;
+  return answerHead.read() !== null && answerHead.status() >= FAILED;
 }
 
 /** A content-length; -1 for anything that is not a number. Envoy has refused conflicting ones already. */

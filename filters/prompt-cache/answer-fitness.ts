@@ -4,7 +4,6 @@ import { Api } from "../lib/llm-api";
 import { answerHead } from "../pipeline/answer-head";
 import { Bytes } from "../sdk";
 
-const STATUS = Bytes.literal(":status");
 const CONTENT_TYPE = Bytes.literal("content-type");
 const CONTENT_ENCODING = Bytes.literal("content-encoding");
 const CACHE_CONTROL = Bytes.literal("cache-control");
@@ -35,16 +34,15 @@ export namespace answerFitness {
   export function judge(api: Api, streaming: bool): Fitness {
     const head = answerHead.read();
     if (head === null) return Fitness.Private;
-    let status = 0;
     let barred = false;
     contentType.clear();
     while (head.next()) {
       const name = head.name;
-      if (name.equals(STATUS)) status = statusOf(head.value);
-      else if (name.equals(CONTENT_TYPE)) contentType.set(head.value.ptr, head.value.len);
+      if (name.equals(CONTENT_TYPE)) contentType.set(head.value.ptr, head.value.len);
       else if (name.equals(CONTENT_ENCODING)) barred = barred || !head.value.equalsIgnoreCase(IDENTITY);
       else if (name.equals(CACHE_CONTROL)) barred = barred || forbids(head.value);
     }
+    const status = answerHead.status();
     if (status >= 500 || status == 429 || status == 408) return Fitness.Failed;
     return status == OK && !barred && hasForm(api, streaming) ? Fitness.Fit : Fitness.Private;
   }
@@ -64,12 +62,6 @@ export namespace answerFitness {
     part.set(contentType.ptr, size);
     return part.equalsIgnoreCase(wanted);
   }
-}
-
-/** Three digits; 0 for anything else. */
-function statusOf(value: Bytes): i32 {
-  if (value.len != 3) return 0;
-  return <i32>value.at(0) * 100 + <i32>value.at(1) * 10 + <i32>value.at(2) - 48 * 111;
 }
 
 /** It says no-store. Model servers that say no-cache or private mean caches of browsers, and most of them do. */
