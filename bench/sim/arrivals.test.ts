@@ -75,6 +75,15 @@ describe("open traffic", () => {
     expect(new Set(fresh.map(({ firstMessage }) => firstMessage)).size).toBe(fresh.length);
   });
 
+  it("puts documents in any order, and shares them only behind the same text", () => {
+    const documents = { count: 3, exponent: 0, length: 128, perPrompt: 2 };
+    const requests = requestsOf([{ ...open, apps: 1, prompts: "fresh", documents }], 20);
+    for (const { promptTokens } of requests) expect(promptTokens).toBe(640 + 2 * 128 + 128);
+    // System, then one of three, then one of the other two, then what nobody else says.
+    const texts = (block: number): number => new Set(requests.map(({ blocks }) => blocks[block])).size;
+    expect([9, 10, 11, 12, 13, 14].map(texts)).toEqual([1, 3, 3, 6, 6, requests.length]);
+  });
+
   it("never shares blocks between two kinds of traffic", () => {
     const requests = requestsOf([open, open], 20);
     expect(new Set(requests.map(({ blocks }) => blocks[0])).size).toBe(6);

@@ -2,7 +2,7 @@
 import type { EventQueue } from "./event-queue.ts";
 import { hash53, Random, Zipf } from "./random.ts";
 import { BLOCK_TOKENS, chainOf, type Request, type Segment } from "./request.ts";
-import type { Bursts, ChatTraffic, Length, OpenTraffic, Traffic } from "./traffic.ts";
+import type { Bursts, ChatTraffic, Documents, Length, OpenTraffic, Traffic } from "./traffic.ts";
 
 /** Sends a request on its way; `onDone` is called when its answer is complete. */
 export type Send = (request: Request, onDone?: () => void) => void;
@@ -51,6 +51,7 @@ class Source {
     const { random } = this;
     const zipf = new Zipf(traffic.apps, traffic.exponent);
     const systems = this.systems(traffic.apps, traffic.system);
+    const { draw, lengths } = this.documents(traffic.documents);
     // A user who always sends the same prompt needs a length that stays.
     const fixed = new Map<number, number>();
     const arrive = (): void => {
@@ -63,11 +64,11 @@ class Source {
       }
       const fresh = this.fresh();
       const asker = traffic.prompts === "fixed" ? session : fresh;
-      const system = systems[app] ?? 0;
-      const prompt = [
-        { owner: this.owner("app", app), end: system },
-        { owner: asker, end: system + input },
-      ];
+      const owner = this.owner("app", app);
+      const prompt = [{ owner, end: systems[app] ?? 0 }];
+      // What a document is to a cache depends on all that is in front of it.
+      for (const document of draw()) prompt.push(behind(prompt.at(-1), document, lengths[document] ?? 0));
+      prompt.push({ owner: asker, end: (prompt.at(-1)?.end ?? 0) + input });
       this.send({
         prompt,
         answerOwner: fresh,
@@ -145,6 +146,19 @@ class Source {
     return Array.from({ length: apps }, () => drawLength(length, random));
   }
 
+  private documents(documents: Documents | undefined): { draw: () => number[]; lengths: number[] } {
+    if (documents === undefined) return { draw: () => [], lengths: [] };
+    const random = new Random(this.context.seed, `documents ${this.index}`);
+    const lengths = Array.from({ length: documents.count }, () => drawLength(documents.length, random));
+    const zipf = new Zipf(documents.count, documents.exponent);
+    const draw = (): number[] => {
+      const chosen = new Set<number>();
+      while (chosen.size < documents.perPrompt) chosen.add(zipf.draw(random));
+      return [...chosen];
+    };
+    return { draw, lengths };
+  }
+
   private owner(kind: "app" | "user" | "conversation", number: number): number {
     return hash53(hash53(this.context.seed * 64 + this.index, kind.length), number);
   }
@@ -153,6 +167,11 @@ class Source {
     return hash53(hash53(this.context.seed * 64 + this.index, 0), this.owners++);
   }
 }
+
+const behind = (before: Segment | undefined, document: number, length: number): Segment => ({
+  owner: hash53(before?.owner ?? 0, document),
+  end: (before?.end ?? 0) + length,
+});
 
 /** Instants of a Poisson process, ms; with bursts only while it is on, at a rate that keeps the mean. */
 function arrivalTimes(rate: number, bursts: Bursts | undefined, random: Random): () => number {

@@ -1,9 +1,11 @@
 /** Our policy: one instance of the wasm core per worker, with what workers tell each other. */
 import { readFileSync } from "node:fs";
 import { buildModule } from "../module.ts";
+import type { EventQueue } from "./event-queue.ts";
 import type { PolicyFactory } from "./policy.ts";
 import type { Random } from "./random.ts";
 import type { Request } from "./request.ts";
+import { SharedData } from "./shared-data.ts";
 
 /** Constants of the core that a trial may change; without a value they are what the filter has. */
 export const constantNames = [
@@ -13,12 +15,14 @@ export const constantNames = [
   "slackTokens",
   "queueTokens",
   "requestTokens",
+  "missPrice",
 ] as const;
 
 export type AffinityConstants = Readonly<Partial<Record<(typeof constantNames)[number], number>>>;
 
-/** ms between a worker's looks at the loads of the others: what it knows of them is up to this old. */
-const LOADS_MS = 10;
+/** ms between ticks of a worker that has something to tell, and of one that has not: filters/pipeline/llm-root.ts. */
+const MOMENT_MS = 15;
+const TICK_MS = 450;
 
 /** The part of the engine's API that is used here; Node's types do not have it. */
 interface WasmApi {
@@ -40,9 +44,9 @@ export interface PickerModule {
 interface Core {
   readonly memory: { readonly buffer: ArrayBuffer };
   hashesAt(): number;
-  slotsAt(): number;
+  allocate(size: number): number;
   room(): number;
-  setAffinity(bound: number, least: number, threshold: number, slack: number, queue: number, perRequest: number): void;
+  setAffinity(...constants: number[]): void;
   open(capacity: number, blocksPerEndpoint: number): void;
   add(endpoint: number, now: number): number;
   build(): void;
@@ -53,9 +57,8 @@ interface Core {
   done(ticket: number, now: number): void;
   ownInflight(slot: number): number;
   ownPending(slot: number): number;
-  setOthers(slot: number, inflight: number, pending: number): void;
-  takeNews(): number;
-  learn(count: number): void;
+  turn(now: number, gossips: boolean): number;
+  lostNews(): number;
 }
 
 /** Compiles filters/lib/pick as the filters that ship are compiled. Takes seconds. */
@@ -68,24 +71,16 @@ export function buildPicker(root: string): PickerModule {
 export const prefixAffinity =
   (module: PickerModule, constants?: AffinityConstants): PolicyFactory =>
   ({ fleet, queue, random, workers, gossipMs }) => {
-    const all = new Loads(fleet.size);
-    const group = Array.from({ length: workers }, () => {
-      const worker = new Worker(module, constants, random, all);
+    const shared = new SharedData();
+    const group = Array.from({ length: workers }, (_, index) => {
+      const worker = new Worker({ module, constants, random, size: fleet.size, shared, queue, gossipMs });
       worker.core.open(fleet.size, fleet.timing.kvBlocks);
       for (const slot of fleet.live) worker.join(slot, 0);
       worker.core.build();
+      worker.tickAfter((TICK_MS * (index + 1)) / workers);
       return worker;
     });
     const of = ({ worker }: Request): Worker => group[worker] as Worker;
-    if (workers > 1) {
-      for (const [index, worker] of group.entries()) {
-        const phase = (index + 1) / workers;
-        queue.every(LOADS_MS, phase * LOADS_MS, () => worker.hearLoads(fleet.live));
-        if (gossipMs === undefined) continue;
-        const others = group.filter((other) => other !== worker);
-        queue.every(gossipMs, phase * gossipMs, () => worker.tell(others));
-      }
-    }
     return {
       pick: (request) => of(request).pick(request, queue.now),
       sent: (request, slot) => of(request).sent(request, slot),
@@ -98,7 +93,7 @@ export const prefixAffinity =
         for (const worker of group) worker.leave(slot);
       },
       close: () => {
-        for (const worker of group) worker.check();
+        for (const worker of group) worker.check(fleet.live);
       },
     };
   };
@@ -127,25 +122,43 @@ interface Open {
   pending: number;
 }
 
+interface WorkerOptions {
+  readonly module: PickerModule;
+  readonly constants: AffinityConstants | undefined;
+  readonly random: Random;
+  /** Slots. */
+  readonly size: number;
+  readonly shared: SharedData;
+  readonly queue: EventQueue;
+  readonly gossipMs: number | undefined;
+}
+
 class Worker {
   readonly core: Core;
   private readonly own: Loads;
+  private readonly random: Random;
+  private readonly queue: EventQueue;
+  private readonly gossipMs: number;
   private readonly requests = new Map<number, Open>();
   private readonly free: number[] = [];
   private opened = 0;
+  /** The next tick comes soon. */
+  private hurried = false;
+  /** The timer that counts: one that was set again must not fire. */
+  private timer = 0;
+  private gossipAt = 0;
 
-  constructor(
-    module: PickerModule,
-    constants: AffinityConstants | undefined,
-    private readonly random: Random,
-    private readonly all: Loads,
-  ) {
-    this.own = new Loads(all.size);
-    // The core says nothing but why it traps.
-    const proxyLog = (_level: number, at: number, size: number): never => {
-      throw new Error(new TextDecoder().decode(new Uint8Array(this.core.memory.buffer, at, size)));
+  constructor({ module, constants, random, size, shared, queue, gossipMs }: WorkerOptions) {
+    this.own = new Loads(size);
+    this.random = random;
+    this.queue = queue;
+    this.gossipMs = gossipMs ?? Number.POSITIVE_INFINITY;
+    // Of hostcalls the core needs shared data, and to say why it traps.
+    const proxyLog = (_level: number, at: number, length: number): never => {
+      throw new Error(new TextDecoder().decode(new Uint8Array(this.core.memory.buffer, at, length)));
     };
-    const { exports } = new wasm.Instance(module, { env: { proxy_log: proxyLog } });
+    const env = { proxy_log: proxyLog, ...shared.hostcalls(() => this.core) };
+    const { exports } = new wasm.Instance(module, { env });
     this.core = exports;
     exports._initialize();
     const given = (name: (typeof constantNames)[number]): number => constants?.[name] ?? Number.NaN;
@@ -156,7 +169,29 @@ class Worker {
       given("slackTokens"),
       given("queueTokens"),
       given("requestTokens"),
+      given("missPrice"),
     );
+  }
+
+  tickAfter(delay: number): void {
+    const timer = ++this.timer;
+    this.queue.after(delay, () => {
+      if (timer === this.timer) this.tick();
+    });
+  }
+
+  private tick(): void {
+    const { now } = this.queue;
+    const gossips = now >= this.gossipAt + this.gossipMs;
+    if (gossips) this.gossipAt = now;
+    this.hurried = this.core.turn(now, gossips) !== 0;
+    this.tickAfter(this.hurried ? MOMENT_MS : TICK_MS);
+  }
+
+  private hurry(): void {
+    if (this.hurried) return;
+    this.hurried = true;
+    this.tickAfter(MOMENT_MS);
   }
 
   join(slot: number, now: number): void {
@@ -175,6 +210,7 @@ class Worker {
 
   pick(request: Request, now: number): number {
     const { core } = this;
+    this.hurry();
     const blocks = Math.min(request.promptBlocks, core.room());
     const hashes = new Float64Array(core.memory.buffer, core.hashesAt(), blocks);
     for (let i = 0; i < blocks; i++) hashes[i] = request.blocks[i] as number;
@@ -203,28 +239,9 @@ class Worker {
     this.free.push(open.ticket);
   }
 
-  hearLoads(live: readonly number[]): void {
-    const { own, all } = this;
+  /** What we have counted and what the core has are the same: neither leaks. A slot that is free keeps what it had until somebody else comes. */
+  check(live: readonly number[]): void {
     for (const slot of live) {
-      const inflight = (all.inflight[slot] ?? 0) - (own.inflight[slot] ?? 0);
-      this.core.setOthers(slot, inflight, (all.pending[slot] ?? 0) - (own.pending[slot] ?? 0));
-    }
-  }
-
-  tell(others: readonly Worker[]): void {
-    const { core } = this;
-    for (let count = core.takeNews(); count > 0; count = core.takeNews()) {
-      for (const { core: other } of others) {
-        copy(core, core.hashesAt(), other, other.hashesAt(), count * 8);
-        copy(core, core.slotsAt(), other, other.slotsAt(), count * 4);
-        other.learn(count);
-      }
-    }
-  }
-
-  /** What we have counted and what the core has are the same: neither leaks. */
-  check(): void {
-    for (let slot = 0; slot < this.own.size; slot++) {
       const [inflight, pending] = [this.core.ownInflight(slot), this.core.ownPending(slot)];
       if (inflight !== this.own.inflight[slot] || pending !== this.own.pending[slot])
         throw new Error(
@@ -236,7 +253,6 @@ class Worker {
   private count({ slot, stranded }: Open, inflight: number, pending: number): void {
     if (stranded) return;
     this.own.add(slot, inflight, pending);
-    this.all.add(slot, inflight, pending);
   }
 
   private open({ id }: Request): Open {
@@ -244,8 +260,4 @@ class Worker {
     if (open === undefined) throw new Error(`request ${id} was not sent`);
     return open;
   }
-}
-
-function copy(from: Core, source: number, to: Core, target: number, bytes: number): void {
-  new Uint8Array(to.memory.buffer, target, bytes).set(new Uint8Array(from.memory.buffer, source, bytes));
 }

@@ -1,5 +1,5 @@
 /** Which policies run in which scenarios, as data: one section of the report each. */
-import { heldOutScenarios } from "./held-out.ts";
+import { formerScenarios, heldOutScenarios } from "./held-out.ts";
 import { rivals } from "./policies.ts";
 import type { Scenario } from "./scenario.ts";
 import { churnScenarios, mainScenarios, staleScenarios, workerScenarios } from "./scenarios.ts";
@@ -10,6 +10,7 @@ export interface Row {
   /** `ours`, or the name of a rival. */
   readonly policy: string;
   readonly workers: number;
+  /** ms between exchanges of prefixes; 0: at each tick, as the filter does. */
   readonly gossipMs?: number;
 }
 
@@ -24,11 +25,16 @@ export interface Section {
 
 export type Plan = readonly Section[];
 
-export const ours = (workers: number, gossipMs?: number): Row => {
+export const ours = (workers: number, gossipMs: number | "none" = 0): Row => {
   if (workers === 1) return { label: "ours", policy: "ours", workers };
-  if (gossipMs === undefined) return { label: `ours, ${workers} workers, no gossip`, policy: "ours", workers };
-  const period = gossipMs < 1_000 ? `${gossipMs} ms` : `${gossipMs / 1_000} s`;
-  return { label: `ours, ${workers} workers, gossip ${period}`, policy: "ours", workers, gossipMs };
+  const label = `ours, ${workers} workers`;
+  if (gossipMs === "none") return { label: `${label}, no gossip`, policy: "ours", workers };
+  return {
+    label: gossipMs === 0 ? label : `${label}, gossip ${gossipMs / 1_000} s`,
+    policy: "ours",
+    workers,
+    gossipMs,
+  };
 };
 
 const rival = (name: string, workers = 1): Row => {
@@ -36,7 +42,7 @@ const rival = (name: string, workers = 1): Row => {
   return { label: workers === 1 ? title : `${title}, ${workers} processes`, policy: name, workers };
 };
 
-const everybody: readonly Row[] = [...rivals.map(({ name }) => rival(name)), ours(1), ours(4, 1_000)];
+const everybody: readonly Row[] = [...rivals.map(({ name }) => rival(name)), ours(1), ours(4)];
 
 export const tuningPlan: Plan = [
   {
@@ -52,24 +58,26 @@ export const tuningPlan: Plan = [
     scenarios: churnScenarios,
     rows: ["round-robin", "maglev", "chwbl-256", "gie-322", "llm-d", "lmetric"]
       .map((name) => rival(name))
-      .concat(ours(1), ours(4, 1_000)),
+      .concat(ours(1), ours(4)),
   },
   {
     title: "Old reports",
-    text: "S6: what engines say about themselves is as old as the last scrape. Ours counts by itself; 4 workers know each other's counts 0 to 30 ms late.",
+    text: "S6: what engines say about themselves is as old as the last scrape. Ours counts by itself; its workers tell each other within milliseconds.",
     scenarios: staleScenarios,
-    rows: [rival("queue-depth"), rival("gie-322"), ours(1), ours(4, 1_000)],
+    rows: [rival("queue-depth"), rival("gie-322"), ours(1), ours(4)],
   },
   {
     title: "Workers",
-    text: "S7: several workers, each with its own memory, and rivals in as many processes that do not know of each other's prefixes.",
+    text: "S7: several workers, each with its own memory, and rivals in as many processes that do not know of each other's prefixes. Gossip at each tick is what the filter does; slower, or none, shows what it is worth.",
     scenarios: workerScenarios,
     rows: [
       ours(1),
       ours(4),
-      ...[200, 1_000, 5_000].map((period) => ours(4, period)),
+      ours(4, 1_000),
+      ours(4, 5_000),
+      ours(4, "none"),
       ours(16),
-      ours(16, 1_000),
+      ours(16, "none"),
       rival("gie-322", 4),
       rival("lmetric", 4),
     ],
@@ -79,9 +87,16 @@ export const tuningPlan: Plan = [
 export const heldOutPlan: Plan = [
   {
     title: "Held out",
-    text: "No constant was chosen by these.",
+    text: "Written down before the constants were chosen, and run for the first time with them.",
     scenarios: heldOutScenarios,
-    rows: [...everybody, ours(16, 1_000)],
+    rows: [...everybody, ours(16)],
+    plotted: true,
+  },
+  {
+    title: "Held out before",
+    text: "Held out for the first constants. The second ones were chosen with other seeds of H1, H3 and H4 at hand, so these four judge nothing any more.",
+    scenarios: formerScenarios,
+    rows: [...everybody, ours(16)],
     plotted: true,
   },
 ];

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { projectRoot } from "../../envoy/harness/index.ts";
 import { Fleet } from "./fleet.ts";
-import { heldOutScenarios } from "./held-out.ts";
+import { formerScenarios, heldOutScenarios } from "./held-out.ts";
 import { buildPicker, type PickerModule, prefixAffinity } from "./picker.ts";
 import { heldOutPlan, tuningPlan } from "./plan.ts";
 import { plots } from "./plot.ts";
@@ -202,6 +202,15 @@ describe("our policy", () => {
     expect(run(100).hit).toBeGreaterThan(run().hit);
   });
 
+  it("hears of the others as the filter does: loads within milliseconds, prefixes within a tick or the next batch", () => {
+    const scenario: Scenario = { ...small, replicas: 4, traffic: small.traffic.map((one) => ({ ...one, rate: 20 })) };
+    const run = (workers: number) =>
+      simulate({ scenario, policy: prefixAffinity(picker), seed: 1, workers, gossipMs: 0 });
+    const [alone, many] = [run(1), run(8)];
+    expect(many.hit).toBeGreaterThan(alone.hit - 2);
+    expect(many.imbalance).toBeLessThan(alone.imbalance + 0.3);
+  });
+
   it("can be tried with other constants", () => {
     const constants = {
       bound: 1,
@@ -251,7 +260,7 @@ describe("the plans", () => {
       typeof length === "number"
         ? length
         : Math.max(...Object.values(length as Record<string, number>).filter((one) => one > 1));
-    for (const { traffic, kvBlocks } of heldOutScenarios) {
+    for (const { traffic, kvBlocks } of [...heldOutScenarios, ...formerScenarios]) {
       for (const one of traffic) {
         const turns = one.kind === "open" ? 1 : typeof one.turns === "number" ? one.turns * 8 : one.turns.to;
         const most = longest(one.system) + turns * (longest(one.input) + longest(one.output));

@@ -20,6 +20,14 @@ export interface Bursts {
   readonly offMs: number;
 }
 
+/** Different documents between the system prompt and the input, in any order. Drawn by Zipf's law. A document in another place, or behind other ones, is other text to a cache. */
+export interface Documents {
+  readonly count: number;
+  readonly exponent: number;
+  readonly length: Length;
+  readonly perPrompt: number;
+}
+
 /** Open loop: Poisson arrivals, no matter how slow the answers are. */
 export interface OpenTraffic extends Apps {
   readonly kind: "open";
@@ -31,6 +39,7 @@ export interface OpenTraffic extends Apps {
   readonly prompts: "fixed" | "fresh";
   readonly input: Length;
   readonly output: Length;
+  readonly documents?: Documents;
 }
 
 /** Closed loop: each session sends a turn, reads the answer, thinks, sends the next with everything before; then a new conversation begins. */

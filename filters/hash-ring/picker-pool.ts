@@ -177,8 +177,8 @@ export class LocalityCodes {
 /** Memory that the indexes of one configuration may take together, in each worker: while it is replaced, those of two. */
 const INDEX_BYTES: i32 = 16 * 1024 * 1024;
 /** Of one block at one endpoint, in pools of up to 64 and of more. */
-const PAIR_BYTES: i32 = 47;
-const LARGE_PAIR_BYTES: i32 = 83;
+const PAIR_BYTES: i32 = 51;
+const LARGE_PAIR_BYTES: i32 = 87;
 
 const text = new ByteWriter();
 const value = new Bytes();

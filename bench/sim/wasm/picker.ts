@@ -5,14 +5,18 @@
  */
 import "../../../filters/sdk/abort";
 import { Outcome, PickList, PickRequest, Pool, PoolSettings, Ticket } from "../../../filters/lib/pick";
+import { scratch } from "../../../filters/sdk/scratch";
+import { Neighbours } from "./neighbours";
 
-/** As many blocks as the filter hashes of one prompt, and as many pieces of news as fit into the same room. */
+/** (block, endpoint) pairs that the filter has memory for with one pool of up to 64 endpoints: filters/hash-ring/picker-pool.ts. */
+const MAX_PAIRS: i32 = (16 * 1024 * 1024) / 51;
+/** As many blocks as the filter hashes of one prompt. */
 const ROOM: i32 = 4096;
 const hashes: usize = memory.data(32768);
-const slots: usize = memory.data(16384);
 
 let settings = new PoolSettings();
 let pool = new Pool(settings);
+let neighbours = new Neighbours(pool);
 const request = new PickRequest();
 const list = new PickList();
 const tickets = new Array<Ticket>();
@@ -22,8 +26,9 @@ export function hashesAt(): usize {
   return hashes;
 }
 
-export function slotsAt(): usize {
-  return slots;
+/** Where the host puts what a call returns. */
+export function allocate(size: usize): usize {
+  return scratch.allocate(size);
 }
 
 export function room(): i32 {
@@ -31,19 +36,22 @@ export function room(): i32 {
 }
 
 /** Constants of the next pool; those that are not a number stay as they are in the filter. */
-export function setAffinity(bound: f64, least: f64, threshold: f64, slack: f64, queue: f64, perRequest: f64): void {
+export function setAffinity(bound: f64, least: f64, threshold: f64, slack: f64, queue: f64, perRequest: f64, missPrice: f64): void {
   if (!isNaN(bound)) settings.bound = bound;
   if (!isNaN(least)) settings.leastInflight = <i32>least;
   if (!isNaN(threshold)) settings.threshold = threshold;
   if (!isNaN(slack)) settings.slackTokens = slack;
   if (!isNaN(queue)) settings.queueTokens = queue;
   if (!isNaN(perRequest)) settings.requestTokens = perRequest;
+  if (!isNaN(missPrice)) settings.missPrice = missPrice;
 }
 
 export function open(capacity: i32, blocksPerEndpoint: i32): void {
   settings.capacity = capacity;
   settings.blocksPerEndpoint = blocksPerEndpoint;
+  settings.maxIndexPairs = MAX_PAIRS;
   pool = new Pool(settings);
+  neighbours = new Neighbours(pool);
   __collect();
 }
 
@@ -67,6 +75,9 @@ export function remove(slot: i32): void {
 
 /** `blocks` numbers are at `hashesAt()`. The slot, or -1. */
 export function pick(blocks: i32, tokens: i32, now: f64, high: u32, low: u32): i32 {
+  scratch.enter();
+  neighbours.onRequest(<i64>now);
+  scratch.leave();
   for (let i = 0; i < blocks; i++) {
     const at = hashes + (<usize>i << 3);
     store<u64>(at, spread(load<f64>(at)));
@@ -84,6 +95,9 @@ export function pick(blocks: i32, tokens: i32, now: f64, high: u32, low: u32): i
 export function sent(ticket: i32): i32 {
   while (tickets.length <= ticket) tickets.push(new Ticket());
   pool.sent(request, list, tickets[ticket]);
+  scratch.enter();
+  neighbours.onSend(request.now);
+  scratch.leave();
   return tickets[ticket].pending;
 }
 
@@ -103,22 +117,15 @@ export function ownPending(slot: i32): f64 {
   return <f64>pool.endpoints.ownPending(slot);
 }
 
-export function setOthers(slot: i32, inflight: i32, pending: f64): void {
-  pool.endpoints.setOthers(slot, inflight, <i64>pending);
+/** As a tick of the filter. True while the next one should come soon. */
+export function turn(now: f64, gossips: bool): bool {
+  scratch.enter();
+  const busy = neighbours.turn(<i64>now, gossips);
+  scratch.leave();
+  return busy;
 }
 
-/** Moves news to `hashesAt()` and `slotsAt()`, as many as fit; how many that is. */
-export function takeNews(): i32 {
-  const count = min(pool.news.count, ROOM);
-  for (let i = 0; i < count; i++) {
-    store<u64>(hashes + (<usize>i << 3), pool.news.hash(i));
-    store<i32>(slots + (<usize>i << 2), pool.news.slot(i));
-  }
-  pool.news.take(count);
-  return count;
-}
-
-/** News of another worker that were copied to the same places. */
-export function learn(count: i32): void {
-  for (let i = 0; i < count; i++) pool.learn(load<i32>(slots + (<usize>i << 2)), hashes + (<usize>i << 3), 1);
+/** Pieces of gossip that came too fast to be read. */
+export function lostNews(): f64 {
+  return <f64>(neighbours.lost + pool.news.lost);
 }

@@ -237,7 +237,9 @@ describe.each<PolicyName>(["round-robin", "random", "least-request", "least-resp
 describe.each<PolicyName>(["prefix-affinity", "consistent-hash"])("bounds of %s", (policy) => {
   /** Sends requests with one key, which all stay; the requests of each slot. */
   const hot = (shape: { bound?: number; least?: number; clockwise?: boolean }, times: number, slots = 8) => {
-    const pool = new TestPool({ policy, ...shape, queue: 1e9, slack: 1e9 }).fill(new Array<number>(slots).fill(1));
+    const pool = new TestPool({ policy, ...shape, queue: 1e9, slack: 1e9, requestTokens: 0 }).fill(
+      new Array<number>(slots).fill(1),
+    );
     for (let at = 0; at < times; at++) pool.send(at, { key: 42n, chain: [1n, 2n, 3n, 4n], tokens: 256 });
     return pool.inflights(slots).sort((a, b) => b - a);
   };

@@ -36,16 +36,16 @@ export class PoolSettings {
   hashPoints: i32 = 1024;
   overflow: Overflow = Overflow.RandomJump;
 
-  /** Prefix affinity: share of the prompt that must be cached to go after the cache. */
+  /** Prefix affinity: share of the prompt that must be cached somewhere for the prompt not to go by its key. */
   threshold: f64 = 0.5;
-  /** Pending tokens over the least loaded endpoint that a key's own endpoint may have. */
+  /** Cost over the cheapest endpoint that a key's own endpoint may have, in tokens. */
   slackTokens: f64 = 1024;
   /** Pending tokens over the least loaded endpoint that end affinity. */
   queueTokens: f64 = 40_000;
   /** Load of a running request, in tokens. */
   requestTokens: f64 = 64;
-  /** Warm endpoints differ by at most this share of the prompt. */
-  tie: f64 = 0.05;
+  /** What a token is worth that has to be computed although it is cached elsewhere, in tokens that wait. */
+  missPrice: f64 = 4;
 
   /** Blocks that an endpoint's cache holds, until `setBlocks` knows better. */
   blocksPerEndpoint: i32 = 4800;

@@ -125,6 +125,8 @@ export class Pool {
       lora.restrict(request.adapter, this.endpoints.engines, request.now, eligible);
     }
     list.uncached = request.tokens;
+    const index = this.index;
+    if (index !== null) index.now = <u32>request.now;
     this.policy.pick(request, this.endpoints, eligible, list);
     if (!list.desperate) this.dropUnproven(list);
     return true;

@@ -39,32 +39,37 @@ describe("warm endpoints", () => {
     // The estimate of the prompt can be less than its blocks.
     expect(pool.pick({ key, chain: chainOf(1, 20), tokens: 300 })[0]).toBe(slot);
     expect(wasm.listUncached()).toBe(0);
-    expect(pool.pick({ key, chain: chainOf(1, 21), tokens: 1400 })[0]).toBe(cold);
-    expect([wasm.listMatched(), wasm.listBest(), wasm.listUncached()]).toEqual([0, 10, 1400]);
+    // Less than half of it: worth as much, and the order of the key decides between costs that hardly differ.
+    expect(pool.pick({ key, chain: chainOf(1, 21), tokens: 1400 })[0]).toBe(slot);
+    warm(pool, slot, 2, 2);
+    expect(pool.pick({ key, chain: chainOf(2, 4), tokens: 260 })[0]).toBe(slot);
+    expect(pool.pick({ key, chain: chainOf(2, 5), tokens: 330 })[0]).toBe(cold);
+    expect([wasm.listMatched(), wasm.listBest(), wasm.listUncached()]).toEqual([0, 2, 330]);
   });
 
-  it("are chosen by load when they differ by little", () => {
+  it("are chosen by load and by what is missing", () => {
     const pool = new TestPool({ policy }).fill([1, 1, 1, 1]);
     const chain = chainOf(1, 40);
     warm(pool, 0, 1, 40);
     warm(pool, 1, 1, 38);
     warm(pool, 2, 1, 37);
     loads(pool, [1000, 0, 0, 0]);
-    expect(pool.pick({ key, chain }).slice(0, 3)).toEqual([1, 0, 2]);
+    expect(pool.pick({ key, chain }).slice(0, 3)).toEqual([1, 2, 0]);
     loads(pool, [100, 0, 0, 0]);
     expect(pool.pick({ key, chain })[0]).toBe(0);
-    loads(pool, [0, 0, 0, 0], [3, 0, 0, 0]);
+    // Two blocks at five tokens each, ten requests at 64.
+    loads(pool, [0, 0, 0, 0], [11, 0, 0, 0]);
     expect(pool.pick({ key, chain })[0]).toBe(1);
-    loads(pool, [0, 0, 0, 0], [1, 0, 0, 0]);
+    loads(pool, [0, 0, 0, 0], [9, 0, 0, 0]);
     expect(pool.pick({ key, chain })[0]).toBe(0);
   });
 
   it("are given up when they have too much to do", () => {
     const pool = new TestPool({ policy, queue: 5000 }).fill([1, 1, 1, 1]);
     const [first = -1, second = -1] = orderOf(pool, 4);
-    warm(pool, second, 1, 10);
+    warm(pool, second, 1, 30);
     const pending = [0, 0, 0, 0];
-    const chain = chainOf(1, 10);
+    const chain = chainOf(1, 30);
     pending[second] = 5000;
     loads(pool, pending);
     expect(pool.pick({ key, chain })[0]).toBe(second);
@@ -83,6 +88,21 @@ describe("warm endpoints", () => {
       pending.map((tokens) => tokens + 10_000),
     );
     expect(pool.pick({ key, chain })[0]).toBe(second);
+  });
+
+  it("are waited for as long as the prompt is worth, and no longer", () => {
+    for (const blocks of [10, 30]) {
+      const pool = new TestPool({ policy, slack: 0 }).fill([1, 1, 1, 1]);
+      warm(pool, 2, 1, blocks);
+      // What is left to compute is the same for all: it is worth nothing.
+      const asked = { key, chain: chainOf(1, blocks), tokens: blocks * 64 + 50 };
+      const extra = 50 * Math.min(1, blocks / 100 / 0.125);
+      const worth = 4 * blocks * 64 - extra;
+      loads(pool, [0, 0, Math.floor(worth) - 1, 0]);
+      expect(pool.pick(asked)[0]).toBe(2);
+      loads(pool, [0, 0, Math.ceil(worth) + 1, 0]);
+      expect(pool.pick(asked)[0]).not.toBe(2);
+    }
   });
 
   it("are left for others when they are over their bound, however much they have", () => {
@@ -163,6 +183,62 @@ describe("cold prompts", () => {
       slots.add(slot);
     }
     expect(slots.size).toBe(1);
+  });
+});
+
+describe("memory", () => {
+  /** The most that may be pending at `other`, which is emptier, for a prompt of `tokens` that nobody has. */
+  function advantage(pool: TestPool, other: number, tokens: number, now = 0): number {
+    let [low, high] = [0, 10 * tokens];
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      const pending = [0, 0];
+      pending[other] = middle;
+      loads(pool, pending);
+      if (pool.pick({ tokens, now })[0] === other) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  it("is filled evenly: a new prompt goes where there is more room, for a wait of its own length at most", () => {
+    for (const [blocks, expected] of [
+      [0, 0],
+      [5, 400],
+      [10, 800],
+      [13, 1000],
+      [60, 1000],
+    ] as const) {
+      const pool = new TestPool({ policy }).fill([1, 1]);
+      warm(pool, 0, 1, blocks);
+      expect(Math.abs(advantage(pool, 1, 1000) - expected)).toBeLessThanOrEqual(1);
+    }
+  });
+
+  it("that is full is taken where what goes has been used longest ago", () => {
+    const pool = new TestPool({ policy, blocks: 10 }).fill([1, 1]);
+    pool.pick({ now: 1000 });
+    warm(pool, 0, 1, 10);
+    pool.pick({ now: 3000 });
+    warm(pool, 1, 2, 10);
+    // Ages of 4000 and 2000 ms: half of the turnover between them, which is 0.1 of the cache.
+    expect(Math.abs(advantage(pool, 0, 1000, 5000) - 800)).toBeLessThanOrEqual(1);
+    pool.pick({ now: 6000 });
+    warm(pool, 0, 1, 10);
+    expect(Math.abs(advantage(pool, 1, 1000, 7000) - 1000)).toBeLessThanOrEqual(1);
+    // Used again, though it was the newest already.
+    const single = new TestPool({ policy, blocks: 1 }).fill([1, 1]);
+    single.pick({ now: 1000 });
+    warm(single, 0, 1, 1);
+    warm(single, 1, 2, 1);
+    single.pick({ now: 5000 });
+    warm(single, 0, 1, 1);
+    expect(advantage(single, 1, 1000, 6000)).toBeGreaterThan(990);
+    // Full is fuller than nearly full, whatever the age.
+    const other = new TestPool({ policy, blocks: 10 }).fill([1, 1]);
+    warm(other, 0, 1, 10);
+    warm(other, 1, 2, 9);
+    expect(advantage(other, 1, 1000, 9000)).toBeGreaterThan(700);
   });
 });
 

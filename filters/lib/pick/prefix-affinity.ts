@@ -1,14 +1,19 @@
 /**
  * Prefix affinity, bounded: send a prompt where its beginning is cached, unless that endpoint has too much to do.
  *
- *   room      endpoints under their bound of in-flight requests; if nobody is, everybody
+ *   room      endpoints under their bound of in-flight requests, with at most queueTokens more pending than the least loaded; if nobody is, everybody
  *   match     blocks from the beginning of the prompt that an endpoint has, times how far its predictions can be trusted
- *   L         what the request would wait for there: pending + its own uncached tokens + requestTokens x in-flight, over the endpoint's share
+ *   cost      what the request makes of the endpoint's time, over its share: pending + requestTokens x in-flight + price x uncached
+ *   price     of a token that is not cached: missPrice, and up to CROWDING more where memory is fuller than elsewhere
  *
- *   1 warm    somebody in room has `threshold` of the prompt: of those within `tie` of the best, the smallest L ...
- *             ... if it has at most queueTokens more pending than the least loaded in room
- *   2 key     else the first in the order of the key that has at most slackTokens more pending than the least loaded
- *   3 load    else, when there is no key, the smallest L
+ *   1 cold    nobody in room has `threshold` of the prompt, and there is a key: the first in the order of the key that costs at most slackTokens more than the cheapest
+ *   2 warm    else the cheapest; the order of the key decides between equals
+ *
+ * A token costs more than the time to compute it: it takes the place of somebody else's, who will come back, and from then on the same text is in two places. So it is worth to
+ * wait, a while for a long beginning and hardly for a short one. With a price of 1 prompts run after each idle moment and caches hold copies; without a limit they queue.
+ *
+ * Fuller: who has been sent more prompts than others, for its room, evicts them before they come again, as long as they go there. New ones go elsewhere, the price being what
+ * they would cost. Among caches that are full, the one whose oldest block is youngest is fullest.
  *
  * Alternates come from the same steps without those already chosen. O(blocks + endpoints).
  */
@@ -25,23 +30,33 @@ import { PoolSettings } from "./pool-settings";
 import { PrefixIndex } from "./prefix-index";
 import { mixed } from "./random-bits";
 
+/** Most that memory adds to the price of a token, and the difference in how full caches are that does. */
+const CROWDING: f64 = 1;
+const CROWDED: f64 = 0.125;
+/** How much fuller than full the cache counts whose oldest block has just been used. */
+const TURNOVER: f64 = 0.2;
+
 @final
 export class PrefixAffinity extends PickPolicy {
   private readonly threshold: f64;
-  private readonly tie: f64;
   private readonly slackTokens: f64;
   private readonly queueTokens: f64;
   private readonly requestTokens: f64;
+  private readonly missPrice: f64;
   private readonly bound: InflightBound;
   private readonly room: EndpointMask = new EndpointMask();
   /** Blocks by slot, and the same as far as they are trusted. */
   private readonly matches: StaticArray<i32> = new StaticArray<i32>(MAX_ENDPOINTS);
   private readonly trusted: StaticArray<f64> = new StaticArray<f64>(MAX_ENDPOINTS);
   private readonly costs: StaticArray<f64> = new StaticArray<f64>(MAX_ENDPOINTS);
-  /** By the order of the key; without one, by chance. */
+  /** How full the cache is: share of its room, from 1 on by the age of its oldest block. */
+  private readonly fills: StaticArray<f64> = new StaticArray<f64>(MAX_ENDPOINTS);
+  /** By the order of the key; without one, by chance. Made when two have to be compared, which costs a logarithm for each: `ranked` says that they are there. */
+  private ranked: bool = false;
   private readonly scores: StaticArray<f64> = new StaticArray<f64>(MAX_ENDPOINTS);
   /** Pending tokens over the endpoint's share. */
   private readonly queues: StaticArray<f64> = new StaticArray<f64>(MAX_ENDPOINTS);
+  private longest: f64 = 0;
 
   constructor(
     settings: PoolSettings,
@@ -50,20 +65,22 @@ export class PrefixAffinity extends PickPolicy {
   ) {
     super();
     this.threshold = settings.threshold;
-    this.tie = settings.tie;
     this.slackTokens = settings.slackTokens;
     this.queueTokens = settings.queueTokens;
     this.requestTokens = settings.requestTokens;
+    this.missPrice = settings.missPrice;
     this.bound = new InflightBound(settings.bound, settings.leastInflight);
   }
 
   pick(request: PickRequest, endpoints: Endpoints, eligible: Candidates, list: PickList): void {
     list.bestMatch = this.index.match(request.chain, request.blocks, eligible.mask, this.matches);
-    this.weigh(request, endpoints, eligible);
+    this.weigh(request, eligible, this.fill(eligible));
+    this.ranked = false;
     this.bound.room(eligible, this.room);
+    this.leaveQueues(eligible);
     while (!list.isFull && list.count < eligible.count) {
-      if (this.room.isEmpty) this.room.copy(eligible.mask);
-      const slot = this.choose(request);
+      if (this.room.isEmpty) this.others(eligible, list);
+      const slot = this.choose(request, endpoints, eligible);
       list.push(slot);
       this.room.remove(slot);
     }
@@ -72,17 +89,45 @@ export class PrefixAffinity extends PickPolicy {
     list.uncached = <i32>this.uncached(request, first);
   }
 
-  private weigh(request: PickRequest, endpoints: Endpoints, eligible: Candidates): void {
-    const key = request.hasKey ? request.key : mixed(request.random);
+  /** How full the caches are; the least of it. */
+  private fill(eligible: Candidates): f64 {
+    const index = this.index;
+    let least = Infinity;
+    let eldest: u32 = 0;
+    for (let slot = eligible.mask.next(0); slot >= 0; slot = eligible.mask.next(slot + 1)) {
+      const fill = index.fullness(slot);
+      unchecked((this.fills[slot] = fill));
+      least = min(least, fill);
+      if (fill >= 1) eldest = max(eldest, index.age(slot));
+    }
+    return eldest == 0 ? least : this.compareAges(eligible, <f64>eldest);
+  }
+
+  private compareAges(eligible: Candidates, eldest: f64): f64 {
+    let least = Infinity;
+    for (let slot = eligible.mask.next(0); slot >= 0; slot = eligible.mask.next(slot + 1)) {
+      let fill = unchecked(this.fills[slot]);
+      if (fill >= 1) fill = 1 + TURNOVER * (1 - <f64>this.index.age(slot) / eldest);
+      unchecked((this.fills[slot] = fill));
+      least = min(least, fill);
+    }
+    return least;
+  }
+
+  private weigh(request: PickRequest, eligible: Candidates, emptiest: f64): void {
+    let longest: f64 = 0;
     for (let slot = eligible.mask.next(0); slot >= 0; slot = eligible.mask.next(slot + 1)) {
       const share = eligible.share(slot);
       const queue = unchecked(eligible.pending[slot]) / share;
+      longest = max(longest, queue);
       unchecked((this.trusted[slot] = <f64>this.matches[slot] * this.trust.of(slot)));
       unchecked((this.queues[slot] = queue));
-      unchecked((this.scores[slot] = keyScore(key, endpoints, slot)));
       const running = this.requestTokens * <f64>unchecked(eligible.inflight[slot]);
-      unchecked((this.costs[slot] = queue + (this.uncached(request, slot) + running) / share));
+      const crowd = min(1.0, (unchecked(this.fills[slot]) - emptiest) * (1 / CROWDED));
+      const price = this.missPrice + CROWDING * crowd;
+      unchecked((this.costs[slot] = queue + (running + price * this.uncached(request, slot)) / share));
     }
+    this.longest = longest;
   }
 
   private uncached(request: PickRequest, slot: i32): f64 {
@@ -90,46 +135,58 @@ export class PrefixAffinity extends PickPolicy {
     return tokens < 0 ? 0 : tokens;
   }
 
-  /** The best of `room`, which has somebody. */
-  private choose(request: PickRequest): i32 {
+  /** Those who have queueTokens more to compute than somebody else have no room. */
+  private leaveQueues(eligible: Candidates): void {
+    const room = this.room;
+    if (room.isEmpty) room.copy(eligible.mask);
+    if (this.longest <= this.queueTokens) return;
     let shortest = Infinity;
+    for (let slot = room.next(0); slot >= 0; slot = room.next(slot + 1)) shortest = min(shortest, unchecked(this.queues[slot]));
+    for (let slot = room.next(0); slot >= 0; slot = room.next(slot + 1)) {
+      if (unchecked(this.queues[slot]) - shortest > this.queueTokens) room.remove(slot);
+    }
+  }
+
+  /** Those who had no room, for the end of the list. */
+  private others(eligible: Candidates, list: PickList): void {
+    this.room.copy(eligible.mask);
+    for (let i = 0; i < list.count; i++) this.room.remove(list.slot(i));
+  }
+
+  /** The best of `room`, which has somebody. */
+  private choose(request: PickRequest, endpoints: Endpoints, eligible: Candidates): i32 {
+    let found = -1;
+    let cheapest = Infinity;
     let best: f64 = 0;
     for (let slot = this.room.next(0); slot >= 0; slot = this.room.next(slot + 1)) {
-      shortest = min(shortest, unchecked(this.queues[slot]));
+      const cost = unchecked(this.costs[slot]);
       best = max(best, unchecked(this.trusted[slot]));
+      if (cost > cheapest) continue;
+      if (cost < cheapest || this.prefers(slot, found, request, endpoints, eligible)) found = slot;
+      cheapest = cost;
     }
-    const blocks = <f64>request.blocks;
-    if (best > 0 && best >= this.threshold * blocks) {
-      const warm = this.cheapest(best - this.tie * blocks);
-      if (unchecked(this.queues[warm]) - shortest <= this.queueTokens) return warm;
-    }
-    const kept = request.hasKey ? this.preferred(shortest + this.slackTokens) : -1;
-    return kept >= 0 ? kept : this.cheapest(0);
-  }
-
-  /** Smallest cost among those with `least` trusted blocks; the score decides between equals. */
-  private cheapest(least: f64): i32 {
-    let found = -1;
+    const isCold = best == 0 || best < this.threshold * <f64>request.blocks;
+    if (!isCold || !request.hasKey) return found;
     for (let slot = this.room.next(0); slot >= 0; slot = this.room.next(slot + 1)) {
-      if (unchecked(this.trusted[slot]) < least) continue;
-      if (found < 0 || this.cheaper(slot, found)) found = slot;
+      if (unchecked(this.costs[slot]) > cheapest + this.slackTokens) continue;
+      if (this.prefers(slot, found, request, endpoints, eligible)) found = slot;
     }
     return found;
   }
 
+  /** The key comes to `slot` before the other one. */
   @inline
-  private cheaper(slot: i32, other: i32): bool {
-    const less = unchecked(this.costs[slot]) - unchecked(this.costs[other]);
-    return less < 0 || (less == 0 && unchecked(this.scores[slot]) > unchecked(this.scores[other]));
+  private prefers(slot: i32, other: i32, request: PickRequest, endpoints: Endpoints, eligible: Candidates): bool {
+    if (slot == other) return false;
+    if (!this.ranked) this.rank(request, endpoints, eligible);
+    return unchecked(this.scores[slot]) > unchecked(this.scores[other]);
   }
 
-  /** First in the order of the key with at most `most` pending, or -1. */
-  private preferred(most: f64): i32 {
-    let found = -1;
-    for (let slot = this.room.next(0); slot >= 0; slot = this.room.next(slot + 1)) {
-      if (unchecked(this.queues[slot]) > most) continue;
-      if (found < 0 || unchecked(this.scores[slot]) > unchecked(this.scores[found])) found = slot;
+  private rank(request: PickRequest, endpoints: Endpoints, eligible: Candidates): void {
+    const key = request.hasKey ? request.key : mixed(request.random);
+    for (let slot = eligible.mask.next(0); slot >= 0; slot = eligible.mask.next(slot + 1)) {
+      unchecked((this.scores[slot] = keyScore(key, endpoints, slot)));
     }
-    return found;
+    this.ranked = true;
   }
 }

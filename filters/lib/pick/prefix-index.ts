@@ -7,9 +7,9 @@
  *
  *   blocks   block-table.ts: who has a block                           one entry for each block that anybody has
  *   pairs    open addressing, linear, no tombstones: node + 1 as u32   by (hash, slot); 0 is empty
- *   nodes    pool with a free list                                     hash u64, newer u32, older u32, slot u8
+ *   nodes    pool with a free list                                     hash u64, newer u32, older u32, last use u32, slot u8
  *
- * Memory of n pairs: 47 n bytes up to 64 endpoints, 83 n up to 256. Rejected: one stamp for each block and a hand that goes round (24 n). Use on one endpoint
+ * Memory of n pairs: 51 n bytes up to 64 endpoints, 87 n up to 256. Rejected: one stamp for each block of everybody and a hand that goes round (24 n). Use on one endpoint
  * keeps the block alive for all then, which is wrong just where blocks are shared, and finding one endpoint's oldest among everybody's costs more than a list.
  */
 import { BlockTable, homeOf, reaches, whoHas } from "./block-table";
@@ -28,6 +28,8 @@ const GIFTS: i32 = 16;
 export class PrefixIndex {
   /** (block, endpoint) pairs now, and at most. */
   pairs: i32 = 0;
+  /** ms, any origin: the time of all uses until it is set again. */
+  now: u32 = 0;
   /** Bytes of all tables. */
   readonly bytes: usize;
 
@@ -38,6 +40,7 @@ export class PrefixIndex {
   private readonly hashes: StaticArray<u64>;
   private readonly newer: StaticArray<u32>;
   private readonly older: StaticArray<u32>;
+  private readonly uses: StaticArray<u32>;
   private readonly slots: StaticArray<u8>;
   private readonly newest: StaticArray<u32> = new StaticArray<u32>(MAX_ENDPOINTS);
   private readonly oldest: StaticArray<u32> = new StaticArray<u32>(MAX_ENDPOINTS);
@@ -63,11 +66,12 @@ export class PrefixIndex {
     this.places = places;
     const table = new BlockTable(words, places);
     this.table = table;
-    this.bytes = table.bytes + (<usize>places << 2) + <usize>maxPairs * 17;
+    this.bytes = table.bytes + (<usize>places << 2) + <usize>maxPairs * 21;
     this.pairTable = new StaticArray<u32>(places);
     this.hashes = new StaticArray<u64>(maxPairs);
     this.newer = new StaticArray<u32>(maxPairs);
     this.older = new StaticArray<u32>(maxPairs);
+    this.uses = new StaticArray<u32>(maxPairs);
     this.slots = new StaticArray<u8>(maxPairs);
     for (let node = 0; node < maxPairs; node++) this.older[node] = node + 1 == maxPairs ? NONE : <u32>node + 1;
     for (let slot = 0; slot < MAX_ENDPOINTS; slot++) {
@@ -94,6 +98,18 @@ export class PrefixIndex {
 
   limit(slot: i32): i32 {
     return this.limits[slot];
+  }
+
+  /** Blocks over their limit: from 1 on the next new one takes the place of another. */
+  @inline
+  fullness(slot: i32): f64 {
+    return <f64>unchecked(this.counts[slot]) / <f64>unchecked(this.limits[slot]);
+  }
+
+  /** ms since the block was used that goes next; 0 for an endpoint without blocks. */
+  age(slot: i32): u32 {
+    const last = unchecked(this.oldest[slot]);
+    return last == NONE ? 0 : this.now - unchecked(this.uses[last]);
   }
 
   /**
@@ -133,7 +149,7 @@ export class PrefixIndex {
       if (unchecked(this.newest[slot]) != known) {
         this.unlink(known, slot);
         this.link(known, slot);
-      }
+      } else unchecked((this.uses[known] = this.now));
       return false;
     }
     const limit = unchecked(this.limits[slot]);
@@ -192,6 +208,7 @@ export class PrefixIndex {
 
   private link(node: u32, slot: i32): void {
     const second = unchecked(this.newest[slot]);
+    unchecked((this.uses[node] = this.now));
     unchecked((this.newer[node] = NONE));
     unchecked((this.older[node] = second));
     if (second == NONE) unchecked((this.oldest[slot] = node));
