@@ -2,9 +2,10 @@
 // Gets a fresh clone ready to run, with nothing but Node, Go and Python on the machine. Every step looks first and does nothing when it is done.
 //   node scripts/setup.mjs           what `npm start` needs: packages, build, func-e, the newest Envoy
 //   node scripts/setup.mjs --bench   and what the benchmarks compare with: redis-server, envoyproxy/ratelimit
-//   node scripts/setup.mjs --test    and what the tests need: these two, their own modules, the oldest Envoy, the official Python client, valkey-server
+//   node scripts/setup.mjs --test    and what the tests need: these two, their own modules, the oldest Envoy, the official Python client, an embedding model, valkey-server
 //   node scripts/setup.mjs --all     and every Envoy of envoy/versions.json
 //   --retry                          try again what failed here before (remembered in .tools/failures.json for a day)
+import { installEmbeddingModel } from "./setup/embedding-model.mjs";
 import { installEnvoys } from "./setup/envoy.mjs";
 import { forget } from "./setup/failures.mjs";
 import { installFuncE } from "./setup/func-e.mjs";
@@ -32,7 +33,7 @@ const outcome = await withLock(() =>
   Promise.allSettled([
     installPackages().then(() => build({ tests: test })),
     installFuncE().then(() => installEnvoys(wantedVersions({ all, test }))),
-    test ? installPythonClients() : undefined,
+    test ? installPythonClients().then(installEmbeddingModel) : undefined,
     bench ? installRedis() : undefined,
     test ? installValkey() : undefined,
     bench ? installRateLimitService() : undefined,

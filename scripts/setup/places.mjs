@@ -7,6 +7,7 @@ export const toolsDir = join(root, ".tools");
 export const funcE = join(toolsDir, "bin/func-e");
 export const venv = join(toolsDir, "venv");
 export const venvStamp = join(venv, "installed.txt");
+export const embeddingStamp = join(venv, "embedding-model.txt");
 export const redisDir = join(toolsDir, "redis");
 export const valkeyDir = join(toolsDir, "valkey");
 export const rateLimitService = join(toolsDir, "bin/ratelimit");

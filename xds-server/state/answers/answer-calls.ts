@@ -6,13 +6,16 @@ import { notAhead, readHead } from "./entry.ts";
 import { LOG_EVERY_MS, MAX_GETS, MAX_PUT_BYTES } from "./limits.ts";
 import type { AnswerMetrics, GetResult, PutResult } from "./metrics.ts";
 import { pack, unpack } from "./packing.ts";
-import type { PutRequest } from "./protocol.ts";
+import type { GetRequest, PutRequest } from "./protocol.ts";
+import type { Lookup, SemanticAnswers } from "./semantic/index.ts";
 import { type AnswerStore, type EntryAddress, StoreError } from "./store.ts";
 
 export interface AnswerCallsContext {
   readonly store: AnswerStore;
   readonly metrics: AnswerMetrics;
   readonly log: Logger;
+  /** Finds answers by similarity; undefined where only the key counts. */
+  readonly semantic?: SemanticAnswers | undefined;
   /** ms since the epoch. */
   readonly now: () => number;
 }
@@ -21,7 +24,18 @@ export interface FoundEntry {
   /** As it was put. */
   readonly value: Buffer;
   readonly ageMs: number;
+  /** Of an answer to another question: its key, and the similarity in thousandths. */
+  readonly similar?: { readonly key: string; readonly permille: number };
 }
+
+interface Looked {
+  readonly value: Buffer;
+  readonly storedAt: number;
+  readonly expiresAt: number;
+}
+
+/** What says that nothing is there; others say that nobody knows. */
+const MISSES: ReadonlySet<GetResult> = new Set(["miss", "purged", "foreign", "damaged"]);
 
 export class AnswerCalls {
   readonly #context: AnswerCallsContext;
@@ -34,7 +48,7 @@ export class AnswerCalls {
   }
 
   /** undefined is a miss, for whatever reason. */
-  async get(address: EntryAddress): Promise<FoundEntry | undefined> {
+  async get(request: GetRequest): Promise<FoundEntry | undefined> {
     const { metrics, now } = this.#context;
     if (this.#gets >= MAX_GETS) {
       metrics.gets.inc({ result: "busy" });
@@ -42,24 +56,37 @@ export class AnswerCalls {
     }
     this.#gets++;
     const end = metrics.seconds.startTimer({ call: "get" });
-    let looked: GetResult | { readonly value: Buffer; readonly storedAt: number };
+    let looked: GetResult | Looked;
     try {
-      looked = await this.#look(address);
+      looked = await this.#look(request);
     } catch (error) {
       looked = this.#failure(error);
     }
-    this.#gets--;
     end();
-    if (typeof looked === "string") {
-      metrics.gets.inc({ result: looked });
-      return undefined;
-    }
-    metrics.gets.inc({ result: "hit" });
-    metrics.bytes.inc({ what: "got" }, looked.value.length);
-    return { value: looked.value, ageMs: Math.max(0, now() - looked.storedAt) };
+    const similar = typeof looked === "string" && MISSES.has(looked) ? await this.#findSimilar(request) : undefined;
+    this.#gets--;
+    const found = typeof looked === "string" ? similar?.answer : looked;
+    metrics.gets.inc({ result: similar !== undefined ? "similar" : typeof looked === "string" ? looked : "hit" });
+    if (found === undefined) return undefined;
+    metrics.bytes.inc({ what: "got" }, found.value.length);
+    const ageMs = Math.max(0, now() - found.storedAt);
+    return { value: found.value, ageMs, ...(similar === undefined ? {} : { similar }) };
   }
 
-  async #look(address: EntryAddress): Promise<GetResult | { readonly value: Buffer; readonly storedAt: number }> {
+  /** Never rejects. */
+  async #findSimilar({ question, tenant, model }: GetRequest) {
+    const { semantic, now } = this.#context;
+    if (semantic === undefined || question === undefined) return undefined;
+    // Whose it is and what was purged is asked again of each that is found; and what is stale is for its own question alone.
+    const look = async (key: string): Promise<Lookup<Looked>> => {
+      const looked = await this.#look({ key, tenant, model });
+      if (typeof looked === "string") return looked === "foreign" ? "unknown" : "gone";
+      return looked.expiresAt > now() ? { answer: looked } : "gone";
+    };
+    return semantic.find(question, look);
+  }
+
+  async #look(address: EntryAddress): Promise<GetResult | Looked> {
     const stored = await this.#context.store.get(address);
     if (stored === undefined) return "miss";
     const value = await unpack(stored.packed);
@@ -67,7 +94,7 @@ export class AnswerCalls {
     if (value === undefined || head === undefined) return "damaged";
     if (head.tenant !== address.tenant || head.model !== address.model) return "foreign";
     if (head.storedAt <= stored.purgedAt) return "purged";
-    return { value, storedAt: head.storedAt };
+    return { value, storedAt: head.storedAt, expiresAt: head.expiresAt };
   }
 
   /** Whether it was stored. */
@@ -89,7 +116,11 @@ export class AnswerCalls {
     this.#putBytes -= length;
     end();
     metrics.puts.inc({ result });
-    return result === "stored";
+    if (result !== "stored") return false;
+    // Nobody waits for that.
+    const { key, ttlMs, question } = request;
+    if (question !== undefined) void this.#context.semantic?.add(question, key, ttlMs);
+    return true;
   }
 
   async #store({ key, ttlMs, value }: PutRequest): Promise<PutResult> {

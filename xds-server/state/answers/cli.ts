@@ -1,9 +1,11 @@
 /** Options of `tokenmesh serve` that say where answers are kept, and `tokenmesh cache show | purge`. */
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { CacheClient } from "./client.ts";
 import { type AnswerServiceOptions, DEFAULT_MEMORY_BYTES } from "./index.ts";
+import { addSemanticOptions, type SemanticCommandOptions, semanticOptions } from "./semantic/cli.ts";
+import { whole } from "./whole-number.ts";
 
-export interface AnswersCommandOptions {
+export interface AnswersCommandOptions extends SemanticCommandOptions {
   readonly answersRedis?: string;
   readonly answersPrefix?: string;
   readonly answersTimeout: number;
@@ -23,14 +25,8 @@ const TOKEN = "TOKENMESH_API_TOKEN";
 
 const tokenOf = (): string | undefined => process.env[TOKEN] || undefined;
 
-function whole(text: string): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError("not a whole number above 0");
-}
-
 export function addAnswersOptions(serve: Command): Command {
-  return serve
+  serve
     .addOption(
       new Option(
         "--answers-redis <url>",
@@ -40,13 +36,16 @@ export function addAnswersOptions(serve: Command): Command {
     .option("--answers-prefix <text>", "before every key there (default: tokenmesh:)")
     .option("--answers-timeout <ms>", "what the store has not answered by then is a miss", whole, 250)
     .option("--answers-bytes <n>", "answers in memory", whole, DEFAULT_MEMORY_BYTES);
+  return addSemanticOptions(serve);
 }
 
 export function answersOptions(options: AnswersCommandOptions): AnswerServiceOptions {
   const { answersRedis: url, answersPrefix: prefix, answersTimeout: timeoutMs, answersBytes: memoryBytes } = options;
   const token = tokenOf();
+  const semantic = semanticOptions(options);
   return {
     memoryBytes,
+    ...(semantic === undefined ? {} : { semantic }),
     ...(token === undefined ? {} : { token }),
     ...(url === undefined ? {} : { redis: { url, timeoutMs, ...(prefix === undefined ? {} : { prefix }) } }),
   };

@@ -7,16 +7,17 @@ import { CACHE_ERRORS } from "./errors.ts";
 import { createAnswerService } from "./index.ts";
 import { GET_RESULTS, POLL_RESULTS, PUT_RESULTS } from "./metrics.ts";
 import { parseTarget } from "./purge-api.ts";
+import { EMBEDDING_RESULTS, SEMANTIC_GET_RESULTS, SEMANTIC_PUT_RESULTS } from "./semantic/metrics.ts";
 
 /** docs/answer-service.md and the source say the same. */
 
 const page = readFileSync(new URL("../../../docs/answer-service.md", import.meta.url), "utf8");
 
-/** Rows of the table whose head begins with the given cells. */
+/** Rows of the tables with that head. */
 function rows(...head: readonly string[]): readonly string[][] {
-  const [, table = ""] = page.split(`| ${head.join(" | ")} |\n`);
-  const lines = table.split("\n\n", 1).join("").split("\n").slice(1);
-  return lines
+  const [, ...tables] = page.split(`| ${head.join(" | ")} |\n`);
+  return tables
+    .flatMap((table) => table.split("\n\n", 1).join("").split("\n").slice(1))
     .filter((line) => line !== "")
     .map((line) =>
       line
@@ -52,6 +53,9 @@ describe("docs/answer-service.md", () => {
       ["gets_total", GET_RESULTS],
       ["puts_total", PUT_RESULTS],
       ["polls_total", POLL_RESULTS],
+      ["similar_gets_total", SEMANTIC_GET_RESULTS],
+      ["similar_puts_total", SEMANTIC_PUT_RESULTS],
+      ["embedding_calls_total", EMBEDDING_RESULTS],
     ] as const) {
       const meaning = listed.find(([each]) => each === `\`${name}\``)?.[2] ?? "";
       expect([...meaning.matchAll(/`(\w+)`/g)].map(([, result]) => result).sort()).toEqual([...results].sort());

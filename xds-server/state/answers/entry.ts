@@ -14,6 +14,8 @@ const MAGIC = 0x31414d54;
 export interface EntryHead {
   /** When the upstream was asked, ms since the epoch by the Envoy's clock. */
   readonly storedAt: number;
+  /** Until when it is fresh, by the same clock. */
+  readonly expiresAt: number;
   /** 16 hex digits of the bytes. */
   readonly tenant: string;
   readonly model: string;
@@ -25,7 +27,8 @@ export function readHead(value: Buffer): EntryHead | undefined {
   if (HEAD_BYTES + value.readUInt16LE(6) + value.readUInt32LE(52) !== value.length) return undefined;
   const storedAt = Number(value.readBigInt64LE(8));
   if (!Number.isSafeInteger(storedAt) || storedAt < 0) return undefined;
-  return { storedAt, tenant: value.toString("hex", 24, 32), model: value.toString("hex", 32, 40) };
+  const expiresAt = Number(value.readBigInt64LE(16));
+  return { storedAt, expiresAt, tenant: value.toString("hex", 24, 32), model: value.toString("hex", 32, 40) };
 }
 
 /** The entry from no later than `now`: an Envoy whose clock is ahead must not put it out of reach of the purges that come next. */

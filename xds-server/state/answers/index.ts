@@ -25,12 +25,17 @@ import { answerPurge, type JsonAnswer } from "./purge-api.ts";
 import { PurgeFeed } from "./purge-feed.ts";
 import type { RedisOptions } from "./redis-connection.ts";
 import { RedisStore } from "./redis-store.ts";
+import { SemanticAnswers } from "./semantic/index.ts";
+import { createSemanticMetrics } from "./semantic/metrics.ts";
+import type { SemanticOptions } from "./semantic/options.ts";
 
 export interface AnswerServiceOptions {
   /** Answers in Redis or Valkey; in memory by default. */
   readonly redis?: Omit<RedisOptions, "onState"> & { readonly prefix?: string };
   /** Bytes of the store in memory; 256 MiB by default. */
   readonly memoryBytes?: number;
+  /** Answers by similarity; none by default. */
+  readonly semantic?: SemanticOptions;
   /** Bearer token of the admin API; without one only this machine may purge. */
   readonly token?: string;
   readonly log?: Logger;
@@ -80,6 +85,11 @@ const EMPTY = Buffer.alloc(0);
  */
 export function createAnswerService(registry: Registry, options: AnswerServiceOptions = {}): AnswerService {
   const { redis, memoryBytes = DEFAULT_MEMORY_BYTES, token, log = silentLogger, now = Date.now } = options;
+  const similar = createSemanticMetrics(registry);
+  const semantic =
+    options.semantic === undefined
+      ? undefined
+      : new SemanticAnswers({ options: options.semantic, redis, metrics: similar, log });
   const onState = (up: boolean, reason: string) =>
     log(up ? "info" : "warn", up ? "store of answers connected" : "store of answers lost", { reason });
   const memory =
@@ -93,7 +103,7 @@ export function createAnswerService(registry: Registry, options: AnswerServiceOp
     pollers: () => feed.waiting,
     memory: () => (memory === undefined ? undefined : { entries: memory.size, bytes: memory.bytes }),
   });
-  const calls = new AnswerCalls({ store, metrics, log, now });
+  const calls = new AnswerCalls({ store, metrics, log, semantic, now });
   const purge = async (target: PurgeTarget) => {
     const purged = await feed.purge(target);
     for (const [kind, number] of Object.entries(PurgeKind)) if (number === target.kind) metrics.purges.inc({ kind });
@@ -111,11 +121,22 @@ export function createAnswerService(registry: Registry, options: AnswerServiceOp
       gets: await byLabel(metrics.gets, "result"),
       puts: await byLabel(metrics.puts, "result"),
       bytes: await byLabel(metrics.bytes, "what"),
+      ...(semantic === undefined
+        ? {}
+        : {
+            similar: {
+              ...semantic.view(),
+              gets: await byLabel(similar.gets, "result"),
+              puts: await byLabel(similar.puts, "result"),
+              calls: await byLabel(similar.calls, "result"),
+            },
+          }),
       purges: await feed.view(),
     }),
     purge: (request) => answerPurge(request, { purge, token, log }),
     close: async () => {
       feed.close();
+      semantic?.close();
       await store.close();
     },
   };
@@ -123,15 +144,17 @@ export function createAnswerService(registry: Registry, options: AnswerServiceOp
 
 function getHandler(calls: AnswerCalls, metrics: AnswerMetrics): Handler {
   return ({ request }, callback) => {
-    const address = decoded(decodeGet, request);
-    if (address === undefined) {
+    const asked = decoded(decodeGet, request);
+    if (asked === undefined) {
       metrics.gets.inc({ result: "malformed" });
       callback({ code: status.INVALID_ARGUMENT, details: "not a GetRequest" });
       return;
     }
     void calls
-      .get(address)
-      .then((found) => callback(null, found === undefined ? EMPTY : encodeFound(found.ageMs, found.value)));
+      .get(asked)
+      .then((found) =>
+        callback(null, found === undefined ? EMPTY : encodeFound(found.ageMs, found.value, found.similar)),
+      );
   };
 }
 

@@ -6,6 +6,8 @@ export const KEY_BYTES = 16;
 export const MAX_VALUE_BYTES = 4 * 1024 * 1024 - 4 * 1024;
 /** Bytes of a request that holds no entry. */
 export const MAX_REQUEST_BYTES = 1_024;
+/** The same with the text of a question. */
+export const MAX_GET_BYTES = 10 * 1024;
 /** Life of an entry, ms. */
 export const MIN_TTL_MS = 1_000;
 export const MAX_TTL_MS = 30 * 86_400_000;

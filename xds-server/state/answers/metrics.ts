@@ -2,9 +2,10 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import { PurgeKind } from "./purge.ts";
 
-/** What became of a get. All but `hit` are misses for the filter. */
+/** What became of a get. All but `hit` and `similar` are misses for the filter. */
 export const GET_RESULTS = [
   "hit",
+  "similar",
   "miss",
   "purged",
   "foreign",
@@ -67,7 +68,12 @@ export function createAnswerMetrics(registry: Registry, { up, pollers, memory }:
     () => memory()?.bytes ?? 0,
   );
   return {
-    gets: counter("gets_total", "Answers asked for, by result. All but hit are misses.", "result", GET_RESULTS),
+    gets: counter(
+      "gets_total",
+      "Answers asked for, by result. All but hit and similar are misses.",
+      "result",
+      GET_RESULTS,
+    ),
     puts: counter("puts_total", "Answers to be stored, by result.", "result", PUT_RESULTS),
     polls: counter("polls_total", "Calls for purges, by result.", "result", POLL_RESULTS),
     bytes: counter("bytes_total", "Bytes of answers: put, as packed for the store, and got.", "what", [

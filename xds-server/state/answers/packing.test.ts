@@ -21,6 +21,7 @@ describe("an entry", () => {
     const entry = entryOf({ storedAt: 1_790_000_000_000, tenant: "1112131415161718", model: "2122232425262728" });
     expect(readHead(entry)).toEqual({
       storedAt: 1_790_000_000_000,
+      expiresAt: 1_790_003_600_000,
       tenant: "1112131415161718",
       model: "2122232425262728",
     });

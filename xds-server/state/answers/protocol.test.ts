@@ -8,9 +8,11 @@ import { PurgeKind } from "./purge.ts";
 const { root } = protobuf.parse(
   `
   syntax = "proto3";
-  message GetRequest { bytes key = 1; fixed64 tenant = 2; fixed64 model = 3; }
-  message GetResponse { uint32 age_ms = 1; bytes value = 2; }
-  message PutRequest { bytes key = 1; uint32 ttl_ms = 2; bytes value = 3; }
+  message GetRequest {
+    bytes key = 1; fixed64 tenant = 2; fixed64 model = 3; bytes partition = 4; bytes text = 5; uint32 threshold_permille = 6;
+  }
+  message GetResponse { uint32 age_ms = 1; bytes value = 2; uint32 similarity_permille = 3; bytes key = 4; }
+  message PutRequest { bytes key = 1; uint32 ttl_ms = 2; bytes value = 3; bytes partition = 4; bytes text = 5; }
   message PurgesRequest { fixed64 epoch = 1; uint64 since = 2; string envoy = 3; uint32 wait_ms = 4; }
   message PurgesResponse { fixed64 epoch = 1; uint64 sequence = 2; uint64 now_ms = 3; repeated Purge purges = 4; }
   message Purge { uint32 kind = 1; fixed64 low = 2; fixed64 high = 3; uint64 at_ms = 4; }`,
@@ -44,13 +46,62 @@ describe("GetRequest", () => {
     ["a length beyond everything", `0a10 ${KEY} 32ffffffff0f`],
     ["groups in groups", `0a10 ${KEY} ${"0b".repeat(500)}`],
     ["a field without a number", `0a10 ${KEY} 0001`],
-    ["too long a message", `0a10 ${KEY} ${"2801".repeat(1_000)}`],
+    ["too long a message", `0a10 ${KEY} ${"2801".repeat(6_000)}`],
   ])("%s is none", (_what, text) => {
     expect(() => decodeGet(bytes(text))).toThrow();
   });
 });
 
+describe("a question", () => {
+  const [partition, text] = [bytes("a0".repeat(16)), Buffer.from("Wie spät ist es?")];
+  const asked = { partition: "a0".repeat(16), text: "Wie spät ist es?" };
+
+  it("comes with partition and text, and in a GetRequest with its threshold", () => {
+    const more = `22 10 ${"a0".repeat(16)} 2a 03 616263 30 b607`;
+    expect(decodeGet(bytes(`0a10 ${KEY} ${more}`)).question).toEqual({
+      partition: "a0".repeat(16),
+      text: "abc",
+      permille: 950,
+    });
+    expect(decodeGet(encode("GetRequest", { key: bytes(KEY), partition, text })).question).toEqual({
+      ...asked,
+      permille: 0,
+    });
+    const put = { key: bytes(KEY), ttl_ms: 5_000, value: Buffer.from("abc"), partition, text };
+    expect(decodePut(encode("PutRequest", put)).question).toEqual(asked);
+  });
+
+  it.each([
+    ["no partition", { text }],
+    ["no text", { partition }],
+    ["too long a text", { partition, text: Buffer.alloc(8_193, "a") }],
+    ["no UTF-8", { partition, text: bytes("61ff") }],
+  ])("with %s is none, and all else is as ever", (_what, more) => {
+    const { key, question } = decodeGet(encode("GetRequest", { key: bytes(KEY), ...more }));
+    expect([key, question]).toEqual([KEY, undefined]);
+    const put = decodePut(encode("PutRequest", { key: bytes(KEY), ttl_ms: 5_000, ...more }));
+    expect([put.key, put.question]).toEqual([KEY, undefined]);
+  });
+
+  it("of the largest size passes", () => {
+    const largest = { key: bytes(KEY), partition, text: Buffer.alloc(8_192, "a") };
+    expect(decodeGet(encode("GetRequest", largest)).question?.text).toHaveLength(8_192);
+  });
+
+  it.each([
+    ["half a partition", { partition: partition.subarray(8), text }],
+    ["a threshold above 1", { partition, text, threshold_permille: 1_001 }],
+  ])("with %s is refused", (_what, more) => {
+    expect(() => decodeGet(encode("GetRequest", { key: bytes(KEY), ...more }))).toThrow();
+  });
+});
+
 describe("GetResponse", () => {
+  it("of an answer by similarity has the key of that answer and how similar it is", () => {
+    const found = encodeFound(0, Buffer.from("ab"), { key: KEY, permille: 953 });
+    expect(hex(found)).toBe(`12026162${"18b907"}2210${KEY}`);
+  });
+
   it("has the age and the value; no age is 0, and one that is too large the largest", () => {
     expect(hex(encodeFound(300, Buffer.from("ab")))).toBe("08ac02" + "12026162");
     expect(hex(encodeFound(0, Buffer.from("ab")))).toBe("12026162");

@@ -1,9 +1,18 @@
 /**
  * `tokenmesh.answers.v1.Answers` on the wire.
  *
- *   message GetRequest { bytes key = 1; fixed64 tenant = 2; fixed64 model = 3; }
- *   message GetResponse { uint32 age_ms = 1; bytes value = 2; }                    // a miss is empty
- *   message PutRequest { bytes key = 1; uint32 ttl_ms = 2; bytes value = 3; }
+ *   message GetRequest {
+ *     bytes key = 1; fixed64 tenant = 2; fixed64 model = 3;
+ *     bytes partition = 4;             // 16 bytes; with a text, an answer by similarity will do
+ *     bytes text = 5;                  // of the question, UTF-8
+ *     uint32 threshold_permille = 6;   // least similarity; 0: the server's own
+ *   }
+ *   message GetResponse {              // a miss is empty
+ *     uint32 age_ms = 1; bytes value = 2;
+ *     uint32 similarity_permille = 3;  // of an answer by similarity
+ *     bytes key = 4;                   // of that answer
+ *   }
+ *   message PutRequest { bytes key = 1; uint32 ttl_ms = 2; bytes value = 3; bytes partition = 4; bytes text = 5; }
  *   message PutResponse { bool stored = 1; }
  *   message PurgesRequest { fixed64 epoch = 1; uint64 since = 2; string envoy = 3; uint32 wait_ms = 4; }
  *   message PurgesResponse { fixed64 epoch = 1; uint64 sequence = 2; uint64 now_ms = 3; repeated Purge purges = 4; }
@@ -18,8 +27,18 @@
  * digits of their bytes: nobody counts with them here.
  */
 import protobuf from "protobufjs";
-import { KEY_BYTES, MAX_ENVOY_BYTES, MAX_REQUEST_BYTES, MAX_TTL_MS, MAX_WAIT_MS, MIN_TTL_MS } from "./limits.ts";
+import {
+  KEY_BYTES,
+  MAX_ENVOY_BYTES,
+  MAX_GET_BYTES,
+  MAX_REQUEST_BYTES,
+  MAX_TTL_MS,
+  MAX_WAIT_MS,
+  MIN_TTL_MS,
+} from "./limits.ts";
 import { type Purge, PurgeKind } from "./purge.ts";
+import type { AskedQuestion, SimilarQuestion } from "./semantic/index.ts";
+import { MAX_TEXT_BYTES, PARTITION_BYTES } from "./semantic/limits.ts";
 import type { EntryAddress } from "./store.ts";
 
 const SERVICE = "/tokenmesh.answers.v1.Answers";
@@ -29,12 +48,21 @@ export const PURGES_PATH = `${SERVICE}/Purges`;
 
 export const NO_HASH = "0".repeat(16);
 const MAX_UINT32 = 0xffff_ffff;
+const MAX_PERMILLE = 1_000;
+const EMPTY: Buffer = Buffer.alloc(0);
+
+export interface GetRequest extends EntryAddress {
+  /** Undefined when only the answer under the key will do. */
+  readonly question?: SimilarQuestion | undefined;
+}
 
 export interface PutRequest {
   readonly key: string;
   readonly ttlMs: number;
   /** Borrowed from the request. */
   readonly value: Buffer;
+  /** Undefined when it is not to be found by similarity. */
+  readonly question?: AskedQuestion | undefined;
 }
 
 export interface PurgesRequest {
@@ -78,6 +106,23 @@ function keyOf(bytes: Buffer): string {
   return bytes.toString("hex");
 }
 
+function partitionOf(bytes: Buffer): string {
+  if (bytes.length !== PARTITION_BYTES) throw new RangeError("a partition has 16 bytes");
+  return bytes.toString("hex");
+}
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Undefined when one of the two is missing, and for what is no text or too long a one: then it is about the key alone. */
+function questionOf(partition: string, bytes: Buffer): AskedQuestion | undefined {
+  if (partition === "" || bytes.length === 0 || bytes.length > MAX_TEXT_BYTES) return undefined;
+  try {
+    return { partition, text: UTF8.decode(bytes) };
+  } catch {
+    return undefined;
+  }
+}
+
 /** 8 bytes as they stand. */
 function fixed(reader: protobuf.Reader): string {
   const { pos, buf, len } = reader;
@@ -87,44 +132,66 @@ function fixed(reader: protobuf.Reader): string {
 }
 
 /** @throws RangeError or Error */
-export function decodeGet(bytes: Uint8Array): EntryAddress {
-  if (bytes.length > MAX_REQUEST_BYTES) throw new RangeError("too long");
+export function decodeGet(bytes: Uint8Array): GetRequest {
+  if (bytes.length > MAX_GET_BYTES) throw new RangeError("too long");
   let key = "";
   let tenant = NO_HASH;
   let model = NO_HASH;
+  let partition = "";
+  let text: Buffer = EMPTY;
+  let permille = 0;
   readFields(bytes, (tag, reader) => {
     if (tag === bytesOf(1)) key = keyOf(view(reader));
     else if (tag === fixed64(2)) tenant = fixed(reader);
     else if (tag === fixed64(3)) model = fixed(reader);
+    else if (tag === bytesOf(4)) partition = partitionOf(view(reader));
+    else if (tag === bytesOf(5)) text = view(reader);
+    else if (tag === varint(6)) permille = reader.uint32();
     else return false;
     return true;
   });
   if (key === "") throw new RangeError("no key");
-  return { key, tenant, model };
+  if (permille > MAX_PERMILLE) throw new RangeError("threshold_permille is out of range");
+  const question = questionOf(partition, text);
+  return { key, tenant, model, question: question && { ...question, permille } };
 }
 
-/** @param ageMs a whole number, not negative */
-export function encodeFound(ageMs: number, value: Uint8Array): Buffer {
+export interface SimilarKey {
+  readonly key: string;
+  readonly permille: number;
+}
+
+/** @param ageMs a whole number, not negative @param similar of an answer that was found by similarity */
+export function encodeFound(ageMs: number, value: Uint8Array, similar?: SimilarKey): Buffer {
   const writer = protobuf.Writer.create();
   if (ageMs > 0) writer.uint32(varint(1)).uint32(Math.min(ageMs, MAX_UINT32));
-  return finish(writer.uint32(bytesOf(2)).bytes(value));
+  writer.uint32(bytesOf(2)).bytes(value);
+  if (similar !== undefined) {
+    writer.uint32(varint(3)).uint32(similar.permille);
+    writer.uint32(bytesOf(4)).bytes(Buffer.from(similar.key, "hex"));
+  }
+  return finish(writer);
 }
 
 /** @throws RangeError or Error */
 export function decodePut(bytes: Uint8Array): PutRequest {
   let key = "";
   let ttlMs = 0;
-  let value: Buffer = Buffer.alloc(0);
+  let value: Buffer = EMPTY;
+  let partition = "";
+  let text: Buffer = EMPTY;
   readFields(bytes, (tag, reader) => {
     if (tag === bytesOf(1)) key = keyOf(view(reader));
     else if (tag === varint(2)) ttlMs = reader.uint32();
     else if (tag === bytesOf(3)) value = view(reader);
+    else if (tag === bytesOf(4)) partition = partitionOf(view(reader));
+    else if (tag === bytesOf(5)) text = view(reader);
     else return false;
     return true;
   });
   if (key === "") throw new RangeError("no key");
   if (ttlMs < MIN_TTL_MS || ttlMs > MAX_TTL_MS) throw new RangeError("ttl_ms is out of range");
-  return { key, ttlMs, value };
+  return { key, ttlMs, value, question: questionOf(partition, text) };
 }
 
 export function encodeStored(stored: boolean): Buffer {
