@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { adsBootstrap, EnvoyProcess, versionsUnderTest, waitFor } from "../envoy/harness/index.ts";
 import { type Replica, startReplica } from "../envoy/replica/index.ts";
 import { http1 } from "../test/envoy/http-client.ts";
+import { ModelServer, noModelReason } from "../test/fixtures/embeddings/model-server.ts";
 import { type RunningServer, startServer } from "./index.ts";
 import { silentLogger } from "./log.ts";
 
@@ -13,7 +14,7 @@ import { silentLogger } from "./log.ts";
 /** Within which a purge has to be everywhere, in ms. */
 const PURGED_WITHIN = 1_000;
 
-const config = (replica: Replica, service: boolean) => `
+const config = (replica: Replica, service: boolean, rule = "{name: all, key: []}") => `
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: edge}
@@ -38,8 +39,8 @@ kind: PromptCache
 metadata: {name: answers}
 spec:
   tenantHeader: x-team
-  service: ${service ? "{timeoutMs: 2000}" : "false"}
-  rules: [{name: all, key: []}]
+  service: ${service ? "{timeoutMs: 5000}" : "false"}
+  rules: [${rule}]
 `;
 
 describe.each(versionsUnderTest())("a PromptCache in real Envoys, %s", (version) => {
@@ -60,9 +61,11 @@ describe.each(versionsUnderTest())("a PromptCache in real Envoys, %s", (version)
     rmSync(dir, { recursive: true, force: true });
   });
 
-  async function start(service: boolean, count: number): Promise<void> {
-    writeFileSync(join(dir, "a.yaml"), config(replica, service));
-    server = await startServer({ configDir: dir, log: silentLogger });
+  async function start(service: boolean, count: number, semantic?: string): Promise<void> {
+    const rule = semantic === undefined ? undefined : "{name: all, key: [], semantic: true}";
+    writeFileSync(join(dir, "a.yaml"), config(replica, service, rule));
+    const answers = semantic === undefined ? {} : { answers: { semantic: { url: semantic, timeoutMs: 5_000 } } };
+    server = await startServer({ configDir: dir, log: silentLogger, ...answers });
     expect(server.configErrors()).toEqual([]);
     for (let i = 0; i < count; i++) {
       envoys.push(
@@ -146,6 +149,27 @@ describe.each(versionsUnderTest())("a PromptCache in real Envoys, %s", (version)
       for (const place of [0, 1]) if (stays === undefined) await gone(place, "n");
       expect(performance.now() - purgedAt).toBeLessThan(PURGED_WITHIN);
       for (const place of [0, 1]) if (stays === "n") expect(await ask(place, "purge", { model: "n" })).toBe("200 hit");
+    }
+  });
+
+  it("answer a question like another, by a real model", async ({ skip }) => {
+    const reason = noModelReason();
+    if (reason !== undefined) skip(reason);
+    const model = await ModelServer.start();
+    try {
+      await start(true, 2, model.url);
+      expect(await ask(0, "How do I reset my password?")).toBe("200 miss");
+      const similar = async () => (await ask(1, "How can I reset my password?")) === "200 hit";
+      // Its embedding is made behind the answer.
+      await waitFor(similar, { timeoutMs: 20_000, what: "the answer to a question like it" });
+      for (const [text, team] of [
+        ["How do I change my password?", "a"],
+        ["How can I reset my password?", "b"],
+      ] as const) {
+        expect([text, team, await ask(1, text, { team })]).toEqual([text, team, "200 miss"]);
+      }
+    } finally {
+      await model.stop();
     }
   });
 

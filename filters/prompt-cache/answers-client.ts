@@ -12,8 +12,9 @@ import { StageHost } from "../pipeline/stage";
 import { Bytes, ByteWriter, IdTable, property, Status } from "../sdk";
 import { Purge, PurgeList } from "../state/purge-list";
 import { CacheEvent, CacheMetrics } from "./cache-metrics";
+import { CacheState } from "./cache-state";
 import { AnswerServiceConfig } from "./config";
-import { PurgeOrder, PurgesAnswer, PurgeSink, readGet, readPurges, readPut, writeGet, writePurges } from "./service-messages";
+import { PurgeOrder, PurgesAnswer, PurgeSink, readGet, readPurges, readPut, StoredValue, writeGet, writePurges } from "./service-messages";
 
 const SERVICE = Bytes.literal("tokenmesh.answers.v1.Answers");
 const GET = Bytes.literal("Get");
@@ -34,11 +35,12 @@ const MOST_VALUE: i32 = 4_190_208;
 /** Puts under way: more are left out. */
 const MOST_PUTS: i32 = 64;
 
-const value = new Bytes();
+const value = new StoredValue();
+const name = new Bytes();
 
 export interface AnswersSink {
-  /** What the service has for the request, borrowed; empty for nothing, and when it cannot be asked. */
-  found(exchange: Exchange, value: Bytes): void;
+  /** What the service has for the request; empty for nothing, and when it cannot be asked. Borrowed. */
+  found(exchange: Exchange, value: StoredValue): void;
 }
 
 @final
@@ -64,7 +66,7 @@ export class AnswersClient implements PurgeSink {
     private readonly purges: PurgeList,
     private readonly sink: AnswersSink,
   ) {
-    this.envoy = property.get(NODE_ID, value) == Status.Ok ? value.copy() : new Bytes();
+    this.envoy = property.get(NODE_ID, name) == Status.Ok ? name.copy() : new Bytes();
   }
 
   /** How long the service keeps what it gets, in ms. */
@@ -74,10 +76,10 @@ export class AnswersClient implements PurgeSink {
   }
 
   /** Asks for the entry of a request. The id of the call; 0 when it is not asked. */
-  get(host: StageHost, exchange: Exchange, low: u64, high: u64, tenant: u64, model: u64, now: i64): u32 {
+  get(host: StageHost, exchange: Exchange, state: CacheState, now: i64): u32 {
     const config = this.config;
     if (config === null || now < this.pausedUntil) return 0;
-    const id = host.startCall(config.cluster, SERVICE, GET, writeGet(low, high, tenant, model), config.timeoutMs);
+    const id = host.startCall(config.cluster, SERVICE, GET, writeGet(state.low, state.high, state.tenant, state.model, state.question), config.timeoutMs);
     if (id == 0) this.failed(CacheEvent.ServiceFailed, now);
     else this.gets.set(id, exchange);
     return id;
@@ -122,7 +124,7 @@ export class AnswersClient implements PurgeSink {
       this.gets.delete(id);
       if (message !== null && readGet(message, value)) this.failures = 0;
       else {
-        value.clear();
+        value.bytes.clear();
         this.failed(CacheEvent.ServiceFailed, now);
       }
       this.sink.found(exchange, value);

@@ -18,6 +18,11 @@ import { CacheRule, MissingKey } from "./rule";
 
 const ROUTE_NAME = Bytes.literal("xds\0route_name");
 
+const PART: StaticArray<u8> = [0xff];
+/** Bytes of a digest, which ends what is hashed. */
+const DIGEST: i32 = 16;
+const rest = memory.data(16);
+
 const hash = new SipHash();
 const text = new ByteWriter();
 const value = new Bytes();
@@ -26,6 +31,9 @@ const value = new Bytes();
 export namespace cacheKey {
   export let low: u64 = 0;
   export let high: u64 = 0;
+  /** Set by `part`. */
+  export let partLow: u64 = 0;
+  export let partHigh: u64 = 0;
   /** xxHash64 of the tenant; 0 for none. */
   export let tenant: u64 = 0;
 }
@@ -68,8 +76,27 @@ export class CacheKey {
 
   /** Sets `cacheKey` for the same question in the other form. Right behind `make`. */
   flip(exchange: Exchange): void {
-    store<u8>(text.view().ptr, exchange.streaming ? 0 : 1, 1);
+    const form = text.view().ptr + 1;
+    store<u8>(form, exchange.streaming ? 0 : 1);
     this.finish();
+    store<u8>(form, exchange.streaming ? 1 : 0);
+  }
+
+  /**
+   * Sets the key of all requests that differ in nothing but their words. `low`, `high`: digest of the rest of the body. Behind `make`, and `flip`.
+   */
+  part(low: u64, high: u64): void {
+    const bytes = text.view();
+    hash.reset(this.secretLow, this.secretHigh);
+    // No API has this number, so it is no key.
+    hash.update(changetype<usize>(PART), PART.length);
+    hash.update(bytes.ptr + 1, bytes.len - 1 - DIGEST);
+    store<u64>(rest, low);
+    store<u64>(rest, high, 8);
+    hash.update(rest, DIGEST);
+    hash.finish();
+    cacheKey.partLow = hash.low;
+    cacheKey.partHigh = hash.high;
   }
 
   private writeTenant(exchange: Exchange): void {

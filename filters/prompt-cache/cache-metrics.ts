@@ -3,7 +3,7 @@
  * All of them exist from the start.
  *
  *   tokenmesh_cache_requests;rule=R;outcome=O         hit: from the memory of this Envoy | shared: from the service | coalesced: from a call that ran already |
- *                                                     stale: an old answer, while a new one is fetched or the upstream fails | transcoded | miss | bypass |
+ *                                                     stale: an old answer, while a new one is fetched or the upstream fails | transcoded | similar: to a question like it | miss | bypass |
  *                                                     refused: only-if-cached, and it is not
  *   tokenmesh_cache_answers;rule=R;outcome=O          stored | unfit: not whole, filtered, an error, or not to be stored | large: larger than an entry may be | lost: no room, or races
  *   tokenmesh_cache_saved_tokens;rule=R;kind=K        input | output: of the answers that were given again
@@ -22,9 +22,10 @@ export const enum Outcome {
   Coalesced = 2,
   Stale = 3,
   Transcoded = 4,
-  Miss = 5,
-  Bypass = 6,
-  Refused = 7,
+  Similar = 5,
+  Miss = 6,
+  Bypass = 7,
+  Refused = 8,
 }
 
 export const enum Stored {
@@ -45,7 +46,7 @@ export const enum CacheEvent {
   Timeout = 7,
 }
 
-const OUTCOMES: StaticArray<string> = ["hit", "shared", "coalesced", "stale", "transcoded", "miss", "bypass", "refused"];
+const OUTCOMES: StaticArray<string> = ["hit", "shared", "coalesced", "stale", "transcoded", "similar", "miss", "bypass", "refused"];
 const STORED: StaticArray<string> = ["stored", "unfit", "large", "lost"];
 const TOKENS: StaticArray<string> = ["input", "output"];
 const BYTES: StaticArray<string> = ["served", "stored"];

@@ -11,6 +11,7 @@ import { AnswerVerdict } from "../lib/answer-check";
 import { SegmentPool } from "../lib/answer-segments";
 import { Api } from "../lib/llm-api";
 import { RequestDigest } from "../lib/request-digest";
+import { ChatRequest } from "../lib/chat-request";
 import { xxhash64 } from "../lib/xxhash64";
 import { answerHeaders } from "../pipeline/answer-headers";
 import { Exchange, Problem } from "../pipeline/exchange";
@@ -25,6 +26,7 @@ import { CacheState, Step } from "./cache-state";
 import { isCacheable } from "./cacheable";
 import { PromptCacheConfig } from "./config";
 import { CACHE_HEADER, KEY_HEADER, keyText } from "./reply";
+import { question, questions } from "./question";
 import { Recorder, RecorderOwner, recorders } from "./recorder";
 import { RequestControl } from "./request-control";
 
@@ -113,6 +115,7 @@ export class CacheStage extends Stage implements RecorderOwner {
       state.otherLow = cacheKey.low;
       state.otherHigh = cacheKey.high;
     }
+    if (rule.similarity >= 0 && this.config.service !== null && chat !== null) this.readQuestion(exchange, state, chat, rule.similarity);
     return this.lookups.begin(exchange, state, rule);
   }
 
@@ -220,6 +223,19 @@ export class CacheStage extends Stage implements RecorderOwner {
     return Verdict.Next;
   }
 
+  /** The words of the request, if they stand for themselves. The digest that made its key is used anew. */
+  private readQuestion(exchange: Exchange, state: CacheState, chat: ChatRequest, similarity: i32): void {
+    const digest = exchange.digest;
+    if (digest === null || !question.read(exchange, chat, digest)) return;
+    this.keys.part(question.low, question.high);
+    const asked = questions.take();
+    asked.low = cacheKey.partLow;
+    asked.high = cacheKey.partHigh;
+    asked.similarity = similarity;
+    asked.words.reset().bytes(question.words);
+    state.question = asked;
+  }
+
   private unfit(state: CacheState, outcome: FlightOutcome): void {
     unchecked(this.metrics.rules[state.index]).answer(Stored.Unfit);
     this.lookups.end(state, outcome);
@@ -229,6 +245,9 @@ export class CacheStage extends Stage implements RecorderOwner {
     const recorder = state.recorder;
     if (recorder !== null) recorders.release(recorder);
     state.recorder = null;
+    const asked = state.question;
+    if (asked !== null) questions.release(asked);
+    state.question = null;
   }
 }
 

@@ -1,6 +1,7 @@
 import { StageState } from "../pipeline/stage";
 import { Recorder } from "./recorder";
 import { CacheRule } from "./rule";
+import { Question } from "./service-messages";
 import { SpareEntry } from "./spare-entry";
 import { StoredReplay } from "./stored-replay";
 
@@ -51,6 +52,10 @@ export class CacheState extends StageState {
   /** Where the router sent it: an answer of another target is not what was asked for. */
   target: usize = 0;
   recorder: Recorder | null = null;
+  /** Of what it was answered with, in 1/1000; 0 for the answer to this very question. */
+  similarity: i32 = 0;
+  /** Its words, where an answer to others like them will do; null for none. */
+  question: Question | null = null;
   /** Made when they are needed for the first time. */
   spare: SpareEntry | null = null;
   replay: StoredReplay | null = null;
@@ -62,6 +67,7 @@ export class CacheState extends StageState {
     this.maxAge = -1;
     this.onlyIfCached = false;
     this.refreshes = false;
+    this.similarity = 0;
     this.ticket = 0;
     this.callId = 0;
   }

@@ -117,6 +117,10 @@ export class PromptCacheReader {
       else if (!FIRST.includes(name)) reader.unknown(at);
     }
     if (isKnown) this.entrySize(config);
+    for (let i = 0; i < config.rules.length; i++) {
+      if (config.rules[i].similarity < 0 || root.get("service") !== null) continue;
+      reader.fail(this.at + "rules[" + i.toString() + "].semantic", "needs service, which knows what is similar");
+    }
     const service = config.service;
     if (service !== null && root.get("purges") === null) config.purgeCluster = service.cluster;
     if (root.get("rules") === null) reader.fail(this.at + "rules", "missing; list at least one rule");

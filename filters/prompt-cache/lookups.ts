@@ -23,7 +23,8 @@ import { sendAnswer } from "./reply";
 import { CacheRule } from "./rule";
 import { DeferredNews, NewsTaker } from "./deferred-news";
 import { knownTokens, savedMoney, storedTokens } from "./saved-money";
-import { beginPut } from "./service-messages";
+import { MOST_TEXT } from "./question";
+import { beginPut, StoredValue } from "./service-messages";
 import { SpareEntry, STALE } from "./spare-entry";
 import { StoredReplay } from "./stored-replay";
 
@@ -59,7 +60,7 @@ class News extends FlightSink implements AnswersSink {
     if (lookups !== null) lookups.onNews(ticket, news);
   }
 
-  found(exchange: Exchange, value: Bytes): void {
+  found(exchange: Exchange, value: StoredValue): void {
     const lookups = this.lookups;
     if (lookups !== null) lookups.found(exchange, value);
   }
@@ -197,7 +198,7 @@ export class Lookups implements NewsTaker {
   }
 
   /** What the service has for a request, empty for nothing. */
-  found(exchange: Exchange, value: Bytes): void {
+  found(exchange: Exchange, value: StoredValue): void {
     const state = this.stateOf(exchange);
     const rule = state.rule;
     if (rule === null) return;
@@ -205,7 +206,11 @@ export class Lookups implements NewsTaker {
     const now = time.now();
     this.metrics.asked(now - state.askedAt);
     state.at = <i64>(now / MS);
-    this.goOn(exchange, this.fits(exchange, state, value) ? this.takeShared(exchange, state, rule, value) : this.fetch(exchange, state, rule));
+    const similar = value.similarity > 0;
+    const fits = this.fits(exchange, state, value) && (!similar || state.question !== null);
+    if (!fits) this.goOn(exchange, this.fetch(exchange, state, rule));
+    else if (similar) this.goOn(exchange, this.takeSimilar(exchange, state, rule, value));
+    else this.goOn(exchange, this.takeShared(exchange, state, rule, value.bytes));
   }
 
   onTick(): void {
@@ -333,7 +338,7 @@ export class Lookups implements NewsTaker {
     const client = this.client;
     const host = this.stage!.host;
     if (client !== null && host !== null && !state.refreshes) {
-      const id = client.get(host, exchange, state.low, state.high, state.tenant, state.model, state.at);
+      const id = client.get(host, exchange, state, state.at);
       if (id != 0) {
         state.callId = id;
         state.askedAt = time.now();
@@ -368,14 +373,24 @@ export class Lookups implements NewsTaker {
     return this.serve(exchange, state, rule, Outcome.Shared, HIT);
   }
 
+  /** The service has an answer to a question like this one. It stays the other question's: kept under this key too, answers would drift from one to the next. */
+  private takeSimilar(exchange: Exchange, state: CacheState, rule: CacheRule, value: StoredValue): Verdict {
+    this.finish(state, FlightOutcome.Private, state.at);
+    state.low = value.low;
+    state.high = value.high;
+    state.similarity = value.similarity;
+    return this.serve(exchange, state, rule, Outcome.Similar, HIT);
+  }
+
   /** What the service sent is an answer to this request, and fresh. */
-  private fits(exchange: Exchange, state: CacheState, value: Bytes): bool {
-    if (!answer.read(value)) return false;
+  private fits(exchange: Exchange, state: CacheState, value: StoredValue): bool {
+    if (!answer.read(value.bytes)) return false;
     const meta = answer.meta;
     if (meta.api != <u8>exchange.api || ((meta.flags & FLAG_STREAM) != 0) != exchange.streaming) return false;
     if (meta.tenant != state.tenant || meta.model != state.model || state.at >= meta.expiresAt || isTooOld(state)) return false;
     this.purges.refresh(state.at);
-    return this.purges.isKnown && !this.purges.isDead(state.low, state.high, meta);
+    const own = value.similarity == 0;
+    return this.purges.isKnown && !this.purges.isDead(own ? state.low : value.low, own ? state.high : value.high, meta);
   }
 
   private keep(state: CacheState, staleUntil: i64, now: i64): Kept {
@@ -392,7 +407,7 @@ export class Lookups implements NewsTaker {
     unchecked(this.metrics.rules[state.index]).request(outcome);
     exchange.cache = outcome == Outcome.Coalesced ? "coalesced" : outcome == Outcome.Stale ? "stale" : "hit";
     // An answer that is made for this one request is not found again.
-    if (rule.hitTokens > 0 && outcome != Outcome.Transcoded && outcome != Outcome.Stale) {
+    if (rule.hitTokens > 0 && outcome != Outcome.Transcoded && outcome != Outcome.Stale && outcome != Outcome.Similar) {
       let replay = state.replay;
       if (replay === null) {
         replay = new StoredReplay(this, exchange);
@@ -410,7 +425,7 @@ export class Lookups implements NewsTaker {
     const meta = answer.meta;
     const money = savedMoney(rule, exchange.model, meta);
     unchecked(this.metrics.rules[state.index]).served(answer.body.len, knownTokens(meta.inputTokens), knownTokens(meta.outputTokens), money);
-    sendAnswer(answer, label, state.low, state.high, rule.showKey, state.at);
+    sendAnswer(answer, label, state.low, state.high, rule.showKey, state.similarity, state.at);
   }
 
   /** The request is the effective one, and can be answered. */
@@ -437,7 +452,9 @@ export class Lookups implements NewsTaker {
     const client = this.client;
     const host = this.stage!.host;
     if (client === null || host === null || !client.canPut(value.len, now)) return;
-    client.put(host, beginPut(state.low, state.high, client.ttlMs, value.len).bytes(value), now);
+    // One that leaves no room for the words is found by its key only.
+    const asked = client.canPut(value.len + MOST_TEXT, now) ? state.question : null;
+    client.put(host, beginPut(state.low, state.high, client.ttlMs, asked, value.len).bytes(value), now);
   }
 
   /** One worker of the Envoy hears of purges, whether there is traffic or not. */

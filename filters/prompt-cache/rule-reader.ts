@@ -17,6 +17,9 @@ const SECOND_MS: i64 = 1_000;
 /** 30 days. */
 const MOST_TTL_MS: i64 = 2_592_000_000;
 
+/** In 1/1000: less is another question. */
+const LEAST_SIMILARITY: i64 = 500;
+
 /** By `MissingKey`. */
 const MISSING = ["bypass", "shared"];
 /** By `Temperature`. */
@@ -81,6 +84,7 @@ export class CacheRuleReader {
       else if (name == "singleFlight") rule.waitMs = this.singleFlight(at, value);
       else if (name == "clientControl") rule.clientControl = reader.flag(at, value);
       else if (name == "showKey") rule.showKey = reader.flag(at, value);
+      else if (name == "semantic") rule.similarity = this.semantic(at, value);
       else if (name == "hitTokens") rule.hitTokens = reader.integer(at, value, 0, 100);
       else if (name == "prices") rule.prices = readPrices(reader, at, value);
       else if (name != "name" && name != "match" && name != "headers") reader.unknown(at);
@@ -89,6 +93,15 @@ export class CacheRuleReader {
     this.headers(path + ".headers", node.get("headers"), rule);
     rule.identify(this.scope, this.tenantName, this.headerNames, this.ignored);
     return rule;
+  }
+
+  /** A flag, or an object with a threshold. */
+  private semantic(path: string, node: JsonNode): i32 {
+    const reader = this.reader;
+    if (node.kind != NodeKind.Object) return reader.flag(path, node) ? 0 : -1;
+    const threshold = node.get("threshold");
+    for (let i = 0; i < node.names.length; i++) if (node.names[i] != "threshold") reader.unknown(path + "." + node.names[i]);
+    return threshold === null ? 0 : <i32>readDecimal(reader, path + ".threshold", threshold, 1000, LEAST_SIMILARITY, 1000);
   }
 
   private name(path: string, node: JsonNode, before: CacheRule[]): Bytes {

@@ -52,6 +52,8 @@ export class CacheRule {
   showKey: bool = true;
   /** Percent of its tokens that a hit counts. */
   hitTokens: i32 = 0;
+  /** Least similarity, in 1/1000, of a question whose answer will do as well; 0: what the service thinks best; negative: only the same question will. */
+  similarity: i32 = -1;
   /** What hits save in money; null when nobody asked. */
   prices: PriceList | null = null;
   /** What entries of this rule have in common and no other's: the scope, its name, and what tells its requests apart. */

@@ -1,8 +1,9 @@
 /**
  * Messages of `tokenmesh.answers.v1.Answers`, the service that keeps answers for all Envoys (xds-server/state/answers).
  *
- *   Get     {key 1, tenant 2, model 3}               -> {age_ms 1, value 2}, empty when there is none
- *   Put     {key 1, ttl_ms 2, value 3}               -> {stored 1}
+ *   Get     {key 1, tenant 2, model 3, partition 4, text 5, threshold_permille 6}
+ *                                                    -> {age_ms 1, value 2, similarity_permille 3, key 4}, empty when there is none
+ *   Put     {key 1, ttl_ms 2, partition 4, text 5, value 3}      -> {stored 1}
  *   Purges  {epoch 1, since 2, envoy 3, wait_ms 4}   -> {epoch 1, sequence 2, now_ms 3, purges 4 {kind 1, low 2, high 3, at_ms 4}}
  *
  * Keys are 16 bytes, the lower word first; hashes, epochs and their like are fixed64.
@@ -40,20 +41,47 @@ export interface PurgeSink {
   purge(answer: PurgesAnswer, order: PurgeOrder): void;
 }
 
-/** Valid until the next message is written, as those below. */
-export function writeGet(low: u64, high: u64, tenant: u64, model: u64): Bytes {
+/** The words of a request, and what they are found under. */
+@final
+export class Question {
+  low: u64 = 0;
+  high: u64 = 0;
+  /** Least similarity in 1/1000; 0: the service's own. */
+  similarity: i32 = 0;
+  readonly words: ByteWriter = new ByteWriter();
+}
+
+/** What `readGet` found. */
+@final
+export class StoredValue {
+  /** Borrowed; empty when there is none. */
+  readonly bytes: Bytes = new Bytes();
+  /** In 1/1000; 0 for the answer to this very question. */
+  similarity: i32 = 0;
+  /** Of the question that it is the answer to, when it is another one. */
+  low: u64 = 0;
+  high: u64 = 0;
+}
+
+/** Valid until the next message is written, as those below. `question`: an answer to one like it will do. */
+export function writeGet(low: u64, high: u64, tenant: u64, model: u64, question: Question | null): Bytes {
   text.reset();
-  writeKey(low, high);
+  writeKey(1, low, high);
   fixed(2, tenant);
   fixed(3, model);
+  if (question !== null) {
+    writeQuestion(question);
+    varint(6, <u64>question.similarity);
+  }
   return text.view();
 }
 
 /** The value is what follows: `size` bytes that are to be appended to what is returned. */
-export function beginPut(low: u64, high: u64, ttlMs: i64, size: i32): ByteWriter {
+export function beginPut(low: u64, high: u64, ttlMs: i64, question: Question | null, size: i32): ByteWriter {
   text.reset();
-  writeKey(low, high);
+  writeKey(1, low, high);
   varint(2, <u64>ttlMs);
+  if (question !== null) writeQuestion(question);
   tag(3, WireType.Bytes);
   return number(<u64>size);
 }
@@ -71,12 +99,22 @@ export function writePurges(epoch: u64, since: u64, envoy: Bytes, waitMs: i32): 
   return text.view();
 }
 
-/** Shows the value in `into`, empty when there is none. False when the bytes are no such message. */
-export function readGet(message: Bytes, into: Bytes): bool {
-  into.clear();
+/** False when the bytes are no such message. */
+export function readGet(message: Bytes, into: StoredValue): bool {
+  into.bytes.clear();
+  into.similarity = 0;
+  let keys = false;
   fields.open(message.ptr, message.len);
-  while (fields.next()) if (fields.is(2, WireType.Bytes)) into.set(fields.ptr, fields.length);
-  return !fields.failed;
+  while (fields.next()) {
+    if (fields.is(2, WireType.Bytes)) into.bytes.set(fields.ptr, fields.length);
+    else if (fields.is(3, WireType.Varint)) into.similarity = <i32>min<u64>(fields.integer, 1000);
+    else if (fields.is(4, WireType.Bytes) && fields.length == <i32>KEY_SIZE) {
+      into.low = load<u64>(fields.ptr);
+      into.high = load<u64>(fields.ptr, 8);
+      keys = true;
+    }
+  }
+  return !fields.failed && (into.similarity == 0 || keys);
 }
 
 export function readPut(message: Bytes): bool {
@@ -116,8 +154,14 @@ function readOrder(order: PurgeOrder): bool {
   return !inner.failed;
 }
 
-function writeKey(low: u64, high: u64): void {
-  tag(1, WireType.Bytes);
+function writeQuestion(question: Question): void {
+  writeKey(4, question.low, question.high);
+  tag(5, WireType.Bytes);
+  number(question.words.len).bytes(question.words.view());
+}
+
+function writeKey(field: u8, low: u64, high: u64): void {
+  tag(field, WireType.Bytes);
   text.byte(KEY_SIZE);
   word(low);
   word(high);

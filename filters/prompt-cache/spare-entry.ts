@@ -60,7 +60,7 @@ export class SpareEntry extends SpareAnswer {
   send(): void {
     const state = this.state;
     const rule = state.rule;
-    sendAnswer(answer, STALE, state.low, state.high, rule !== null && rule.showKey, this.now);
+    sendAnswer(answer, STALE, state.low, state.high, rule !== null && rule.showKey, 0, this.now);
   }
 
   release(): void {

@@ -123,7 +123,7 @@ describe("the filter", () => {
         " ignore=user,metadata,safety_identifier,prompt_cache_key,prompt_cache_retention,service_tier responses=0 chat=1",
       "secret 0 0 0",
       "rule r missing=0 ttl=3600000 revalidate=0 error=0 kept=3600000",
-      "requests temperature=1 tools=0 choices=0 transcode=0 wait=60000 shares=1 control=1 show=1 hit=0 prices=0",
+      "requests temperature=1 tools=0 choices=0 transcode=0 wait=60000 shares=1 control=1 show=1 hit=0 prices=0 similarity=-1",
       "key 1:4 headers anthropic-version anthropic-beta openai-beta",
       expect.stringMatching(/^identity 007200/),
     ]);
@@ -134,11 +134,15 @@ describe("the filter", () => {
     expect(one("rule", rule({ ...times, missingKey: "shared" }))).toBe(
       "r missing=1 ttl=2592000000 revalidate=7 error=9 kept=2592000009",
     );
-    const kinds = { cache: { temperature: "zero", tools: true, choices: true }, transcode: true };
+    const kinds = {
+      cache: { temperature: "zero", tools: true, choices: true },
+      transcode: true,
+      semantic: { threshold: 0.93 },
+    };
     const ways = { singleFlight: { waitMs: 5 }, clientControl: false, showKey: false, hitTokens: 25 };
     const prices = [{ model: "*", input: 1, output: 1 }];
     expect(one("requests", rule({ ...kinds, ...ways, prices }))).toBe(
-      "temperature=0 tools=1 choices=1 transcode=1 wait=5 shares=1 control=0 show=0 hit=25 prices=1",
+      "temperature=0 tools=1 choices=1 transcode=1 wait=5 shares=1 control=0 show=0 hit=25 prices=1 similarity=930",
     );
     expect(one("requests", rule({ cache: { temperature: "any" }, singleFlight: false }))).toMatch(
       /^temperature=2 .* wait=0 shares=0 /,
@@ -157,6 +161,25 @@ describe("the filter", () => {
     expect(one("secret", field({ secret: "000102030405060708090A0B0C0d0e0f" }))).toBe(
       "1 706050403020100 f0e0d0c0b0a0908",
     );
+  });
+
+  it("may take an answer to a question like it, if there is a service", () => {
+    const similarity = (semantic: unknown) => {
+      const served = { ...rule({ semantic }), service: { cluster: "c" } };
+      return /similarity=(-?\d+)/.exec(one("requests", served))?.[1];
+    };
+    expect([true, {}, { threshold: 0.5 }, { threshold: 0.953 }, { threshold: 1 }, false].map(similarity)).toEqual([
+      "0",
+      "0",
+      "500",
+      "953",
+      "1000",
+      "-1",
+    ]);
+    for (const semantic of [true, { threshold: 0.953 }]) {
+      const written = serverWrites({ ...rule({ semantic }), service: true }, "c") ?? "";
+      expect(JSON.parse(written)).toMatchObject({ rules: [{ semantic }] });
+    }
   });
 
   it("may ask a service", () => {

@@ -42,12 +42,18 @@ export interface CacheRule {
   readonly transcode: boolean;
   /** Requests that are equal and run at the same time share one call; undefined when they do not. */
   readonly singleFlight: { readonly waitMs: number } | undefined;
+  /** An answer to a question like it will do as well, with at least that similarity; undefined for the server's own threshold, and for a rule that wants the same question. */
+  readonly semantic: SimilarQuestions | undefined;
   readonly clientControl: boolean;
   readonly showKey: boolean;
   /** Percent of its tokens that a hit counts. */
   readonly hitTokens: number;
   /** US dollars per million tokens, for what hits save. */
   readonly prices: readonly ModelPrice[] | undefined;
+}
+
+export interface SimilarQuestions {
+  readonly threshold: number | undefined;
 }
 
 /** Which requests may be answered from the cache. */

@@ -100,6 +100,7 @@ describe("a valid PromptCache", () => {
           cache: { temperature: "unset", tools: false, choices: false },
           transcode: false,
           singleFlight: { waitMs: 60_000 },
+          semantic: undefined,
           clientControl: true,
           showKey: true,
           hitTokens: 0,

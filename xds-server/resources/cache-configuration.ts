@@ -41,6 +41,7 @@ function ruleJson(rule: CacheRule): Json {
     cache: { temperature, tools, choices },
     transcode: rule.transcode,
     singleFlight: rule.singleFlight === undefined ? false : { waitMs: rule.singleFlight.waitMs },
+    semantic: rule.semantic && (rule.semantic.threshold === undefined || { threshold: rule.semantic.threshold }),
     clientControl: rule.clientControl,
     showKey: rule.showKey,
     hitTokens: rule.hitTokens,

@@ -41,7 +41,7 @@ class View extends LlmRoot {
     say("rule " + rule.name.toString() + " missing=" + rule.missingKey.toString() + times);
     const requests = "requests temperature=" + rule.temperature.toString() + " tools=" + flag(rule.tools) + " choices=" + flag(rule.choices);
     const ways = " transcode=" + flag(rule.transcode) + " wait=" + rule.waitMs.toString() + " shares=" + flag(rule.sharesCalls);
-    const shown = " control=" + flag(rule.clientControl) + " show=" + flag(rule.showKey) + " hit=" + rule.hitTokens.toString() + " prices=" + flag(rule.prices !== null);
+    const shown = " control=" + flag(rule.clientControl) + " show=" + flag(rule.showKey) + " hit=" + rule.hitTokens.toString() + " prices=" + flag(rule.prices !== null) + " similarity=" + rule.similarity.toString();
     say(requests + ways + shown);
     let headers = "";
     for (let i = 0; i < rule.headers.length; i++) headers += " " + this.header(rule.headers[i]);

@@ -1,7 +1,7 @@
 /** `rules` of a PromptCache: which requests share answers, and for how long. */
 import { isScalar } from "yaml";
 import { fail } from "../cursor.ts";
-import type { CachedRequests, CacheRule } from "../prompt-cache-model.ts";
+import type { CachedRequests, CacheRule, SimilarQuestions } from "../prompt-cache-model.ts";
 import type { KeyPart } from "../rate-limit-model.ts";
 import {
   distinct,
@@ -15,6 +15,7 @@ import {
   withDefault,
 } from "../reader.ts";
 import { boolean, integer, oneOf, text } from "../scalars.ts";
+import { decimal } from "./decimal.ts";
 import { match } from "./llm-match.ts";
 import { type Declared, IDENTIFIER, IDENTIFIER_RULE, requestHeader } from "./llm-names.ts";
 import { key } from "./rate-limit-key.ts";
@@ -66,7 +67,22 @@ const singleFlight: Reader<SingleFlight | "none"> = (cursor) => {
   return wanted === undefined ? undefined : wanted ? DEFAULT_FLIGHT : "none";
 };
 
-type Written = Omit<CacheRule, "singleFlight"> & { readonly singleFlight: SingleFlight | "none" };
+const semanticFields = object<SimilarQuestions>({
+  threshold: optional(decimal({ min: 0.5, max: 1, decimals: 3 })),
+});
+
+/** The same. */
+const semantic: Reader<SimilarQuestions | "none"> = (cursor) => {
+  if (!isScalar(cursor.node)) return semanticFields(cursor);
+  const wanted = boolean(cursor);
+  return wanted === undefined ? undefined : wanted ? { threshold: undefined } : "none";
+};
+
+type Switched = "singleFlight" | "semantic";
+type Written = Omit<CacheRule, Switched> & {
+  readonly singleFlight: SingleFlight | "none";
+  readonly semantic: SimilarQuestions | "none";
+};
 
 function rule(declared: Declared): Reader<CacheRule> {
   const fields = object<Written>({
@@ -81,6 +97,7 @@ function rule(declared: Declared): Reader<CacheRule> {
     cache: withDefault(cache, DEFAULT_REQUESTS),
     transcode: withDefault(boolean, false),
     singleFlight: withDefault(singleFlight, DEFAULT_FLIGHT),
+    semantic: withDefault(semantic, "none"),
     clientControl: withDefault(boolean, true),
     showKey: withDefault(boolean, true),
     hitTokens: withDefault(integer({ min: 0, max: 100 }), 0),
@@ -89,9 +106,10 @@ function rule(declared: Declared): Reader<CacheRule> {
   return (cursor) => {
     const value = fields(cursor);
     if (value === undefined) return undefined;
-    const { singleFlight: written } = value;
-    return extended(value as Omit<Written, "singleFlight">, {
-      singleFlight: written === "none" ? undefined : written,
+    const { singleFlight, semantic } = value;
+    return extended(value as Omit<Written, Switched>, {
+      singleFlight: singleFlight === "none" ? undefined : singleFlight,
+      semantic: semantic === "none" ? undefined : semantic,
     });
   };
 }

@@ -85,6 +85,12 @@ export const promptCacheSpec: Reader<PromptCacheSpec> = (cursor) => {
   const maxEntryBytes = entryBytes(cursor, spec);
   if (maxEntryBytes === undefined) return undefined;
   const { service: written } = spec;
+  const similar = written === "none" ? spec.rules.find((rule) => rule.semantic !== undefined) : undefined;
+  if (similar !== undefined) {
+    const at = { ...cursor, position: positionOf(similar, "semantic") };
+    const message = `rule ${similar.name} is to look for similar questions, and there is no service that knows them`;
+    return fail(at, "TM_CONFIG_CONFLICT", message, "Set service to true, or remove semantic.");
+  }
   return extended(spec as Omit<Written, "maxEntryBytes" | "service">, {
     maxEntryBytes,
     service: written === "none" ? undefined : written,
