@@ -7,9 +7,14 @@ import { join } from "node:path";
 export function buildBinaries(root: string): void {
   const bin = join(root, "build/bench/bin");
   mkdirSync(bin, { recursive: true });
-  for (const name of ["load", "upstream", "ext_proc"]) goBuild(root, ["-o", join(bin, name), `./${name}`], {});
+  for (const name of ["load", "upstream", "ext_proc"]) buildProgram(root, name, `./${name}`);
   const wasm = ["-buildmode=c-shared", "-o", join(bin, "go-filter.wasm"), "./go_filter"];
   goBuild(root, wasm, { GOOS: "wasip1", GOARCH: "wasm" });
+}
+
+/** One program of the module bench/envoy; `source` is its folder there. */
+export function buildProgram(root: string, name: string, source: string): void {
+  goBuild(root, ["-o", join(root, "build/bench/bin", name), source], {});
 }
 
 function goBuild(root: string, args: readonly string[], target: Readonly<Record<string, string>>): void {

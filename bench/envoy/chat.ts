@@ -115,6 +115,8 @@ export function chatStream(): string {
   return events.join("");
 }
 
+/** Of every request. */
+export const host = "llm.example.com";
 /** The API key of every request. */
 export const authorization = "Bearer sk-0123456789abcdef0123456789abcdef";
 
@@ -123,7 +125,7 @@ export function httpRequest(body: string, events: boolean): Buffer {
   const content = Buffer.from(body);
   const headers = [
     "POST /v1/chat/completions HTTP/1.1",
-    "host: llm.example.com",
+    `host: ${host}`,
     "accept-encoding: identity",
     "connection: keep-alive",
     "accept: application/json",

@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { defaultVersion, projectRoot } from "../../envoy/harness/index.ts";
 import { type Arm, arms as allArms } from "./arms/index.ts";
 import { buildBinaries, buildFilters, buildLedger } from "./binaries.ts";
+import { main as caching } from "./caching/main.ts";
 import { chatAnswer, chatStream } from "./chat.ts";
 import { startCompanion } from "./companion.ts";
 import { writeRequests } from "./load-generator.ts";
@@ -32,6 +33,7 @@ const fullRounds = 8;
 
 export async function main(argv: readonly string[]): Promise<void> {
   if (argv[0] === "picking") return picking(argv.slice(1));
+  if (argv[0] === "caching") return caching(argv.slice(1));
   const options = parse(argv);
   if (process.platform !== "linux") throw new Error("CPU time is read from /proc: this benchmark runs on Linux only");
   const root = projectRoot();
