@@ -3,52 +3,40 @@
  * the upstream, and the way of its answer into the memory.
  */
 import { Recording } from "../lib/answer-segments";
-import { Transcoder } from "../lib/transcode/transcoder";
-import { Api } from "../lib/llm-api";
 import { Exchange } from "../pipeline/exchange";
 import { notCached } from "../pipeline/refusal";
 import { Stage, Verdict } from "../pipeline/stage";
 import { Bytes, IdTable, time } from "../sdk";
-import { AnswerDraft, AnswerMeta, FLAG_STREAM, StoredAnswer } from "../state/answer-entry";
-import { AnswerSlab, Found, Kept } from "../state/answer-slab";
+import { FLAG_STREAM } from "../state/answer-entry";
+import { Found, Kept } from "../state/answer-slab";
 import { FlightBoard, FlightNews, FlightOutcome, FlightRole, FlightSink } from "../state/flight-board";
 import { PurgeList } from "../state/purge-list";
 import { WorkerSlots } from "../state/worker-slots";
+import { answer, AnswerMemory, isTooOld } from "./answer-memory";
 import { AnswersClient, AnswersSink } from "./answers-client";
-import { CacheEvent, CacheMetrics, Outcome, Stored } from "./cache-metrics";
+import { CacheEvent, CacheMetrics, Outcome } from "./cache-metrics";
 import { CacheState, Step } from "./cache-state";
 import { PromptCacheConfig } from "./config";
+import { DeferredNews, NewsTaker } from "./deferred-news";
+import { MOST_TEXT } from "./question";
 import { Recorder } from "./recorder";
 import { sendAnswer } from "./reply";
 import { CacheRule } from "./rule";
-import { DeferredNews, NewsTaker } from "./deferred-news";
-import { knownTokens, savedMoney, storedTokens } from "./saved-money";
-import { MOST_TEXT } from "./question";
+import { knownTokens, savedMoney } from "./saved-money";
 import { beginPut, StoredValue } from "./service-messages";
 import { SpareEntry, STALE } from "./spare-entry";
 import { StoredReplay } from "./stored-replay";
 
 const HIT = Bytes.literal("hit");
 const COALESCED = Bytes.literal("coalesced");
-const EVENT_STREAM = Bytes.literal("text/event-stream");
-const JSON = Bytes.literal("application/json");
 const MS: u64 = 1_000_000;
-/** One lookup in so many is timed. */
-const SAMPLE: u32 = 64;
 /** ms that a call which replaces an old answer may take before another one is made. */
 const REVALIDATES: i64 = 60_000;
-/** Where a transcoded answer may grow to, in entries of the largest size. */
-const TRANSCODED: i32 = 8;
 /** What tells the numbers of workers here from those of others with the same scope. */
 const FLIGHTS: u64 = 0x7466_6c69_6768_7473;
 const LISTENERS: u64 = 0x746c_6973_7465_6e73;
 
-/** What was found last: borrowed until the callback returns. */
-const answer = new StoredAnswer();
-const draft = new AnswerDraft();
-const meta = new AnswerMeta();
 const nothing = new Bytes();
-const transcoder = new Transcoder();
 
 /** Hears for the lookups, which are not there yet when it is needed. */
 @final
@@ -71,7 +59,7 @@ export class Lookups implements NewsTaker {
   /** Set by the stage. */
   stage: Stage | null = null;
   private readonly purges: PurgeList;
-  private readonly slab: AnswerSlab;
+  private readonly memory: AnswerMemory;
   private readonly flights: FlightBoard;
   private readonly client: AnswersClient | null;
   /** Which workers listen for purges; null when there is nobody to say them. */
@@ -79,7 +67,6 @@ export class Lookups implements NewsTaker {
   /** Requests that wait for others, by ticket. */
   private readonly following: IdTable<Exchange> = new IdTable<Exchange>();
   private readonly deferred: DeferredNews = new DeferredNews();
-  private lookups: u32 = 0;
   private handovers: u64 = 0;
   private timeouts: u64 = 0;
   private unshared: u64 = 0;
@@ -92,7 +79,7 @@ export class Lookups implements NewsTaker {
     const news = new News();
     const purges = new PurgeList();
     this.purges = purges;
-    this.slab = new AnswerSlab(config.maxBytes, config.maxEntryBytes, purges);
+    this.memory = new AnswerMemory(config, metrics, purges);
     this.flights = new FlightBoard(scope ^ FLIGHTS, news);
     const listens = config.purgeCluster.len > 0;
     this.client = listens ? new AnswersClient(config.service, config.purgeCluster, metrics, purges, news) : null;
@@ -108,9 +95,9 @@ export class Lookups implements NewsTaker {
   begin(exchange: Exchange, state: CacheState, rule: CacheRule): Verdict {
     let stale = false;
     if (!state.refreshes) {
-      const found = this.look(state);
+      const found = this.memory.look(state);
       if (found == Found.Fresh) return this.serve(exchange, state, rule, Outcome.Hit, HIT);
-      if (rule.transcode && this.lookForOther(exchange, state)) return this.serve(exchange, state, rule, Outcome.Transcoded, HIT);
+      if (rule.transcode && this.memory.lookForOther(exchange, state)) return this.serve(exchange, state, rule, Outcome.Transcoded, HIT);
       if (found == Found.Stale) stale = this.prepareStale(exchange, state, rule);
       if (rule.sharesCalls || stale) return this.join(exchange, state, rule, stale, false);
     }
@@ -119,24 +106,10 @@ export class Lookups implements NewsTaker {
 
   /** The answer is complete, and may be given again. */
   store(exchange: Exchange, state: CacheState, rule: CacheRule, recorder: Recorder, recording: Recording): void {
-    const usage = exchange.usage;
-    meta.api = <u8>exchange.api;
-    meta.flags = recorder.stream ? FLAG_STREAM : 0;
-    meta.storedAt = state.at;
-    meta.expiresAt = state.at + rule.ttlMs;
-    meta.tenant = state.tenant;
-    meta.model = state.model;
-    meta.inputTokens = storedTokens(usage.inputTotal);
-    meta.outputTokens = storedTokens(usage.outputTotal);
-    meta.cachedTokens = storedTokens(usage.cached);
     const now = milliseconds();
-    const to = draft.begin(meta, recorder.contentType, recording.length);
-    if (to != 0) recording.copyTo(to);
-    const kept = to != 0 ? this.keep(state, state.at + rule.keptMs, now) : Kept.Dead;
-    const metrics = unchecked(this.metrics.rules[state.index]);
-    if (kept == Kept.Stored) metrics.stored(recording.length);
-    else metrics.answer(kept == Kept.TooLarge ? Stored.Large : Stored.Lost);
-    if (kept != Kept.Dead) this.put(state, draft.entry, now);
+    const memory = this.memory;
+    const kept = memory.store(exchange, state, rule, recorder, recording, now);
+    if (kept != Kept.Dead) this.put(state, memory.entry, now);
     this.finish(state, isKept(kept) ? FlightOutcome.Stored : FlightOutcome.Private, now);
   }
 
@@ -168,7 +141,7 @@ export class Lookups implements NewsTaker {
     const rule = state.rule;
     if (rule === null) return false;
     state.at = milliseconds();
-    if (this.slab.find(state.low, state.high, state.at, answer) != Found.Fresh) return false;
+    if (this.memory.find(state) != Found.Fresh) return false;
     const share = <i64>rule.hitTokens;
     const meta = answer.meta;
     exchange.usage.assume(part(meta.inputTokens, share), part(meta.outputTokens, share), part(meta.cachedTokens, share));
@@ -250,38 +223,6 @@ export class Lookups implements NewsTaker {
     if (listeners !== null) listeners.leave();
   }
 
-  /** Shows in `answer` what is kept for the key. */
-  private look(state: CacheState): Found {
-    if (++this.lookups % SAMPLE != 0) return this.lookFor(state);
-    const before = time.read();
-    const found = this.lookFor(state);
-    this.metrics.lookedUp(time.read() - before);
-    return found;
-  }
-
-  private lookFor(state: CacheState): Found {
-    const found = this.slab.find(state.low, state.high, state.at, answer);
-    return found != Found.Missing && isTooOld(state) ? Found.Missing : found;
-  }
-
-  /** Shows in `answer` the answer of the other form in this one. */
-  private lookForOther(exchange: Exchange, state: CacheState): bool {
-    if (this.slab.find(state.otherLow, state.otherHigh, state.at, answer) != Found.Fresh || isTooOld(state)) return false;
-    const body = answer.body;
-    const meta = answer.meta;
-    const api = <Api>meta.api;
-    const isStream = (meta.flags & FLAG_STREAM) != 0;
-    const limit = this.config.maxEntryBytes * TRANSCODED;
-    const done = isStream
-      ? transcoder.toDocument(api, body.ptr, body.len, knownTokens(meta.inputTokens), knownTokens(meta.outputTokens), limit)
-      : transcoder.toStream(api, body.ptr, body.len, exchange.asksUsage, limit);
-    if (!done) return false;
-    const type = isStream ? JSON : EVENT_STREAM;
-    answer.contentType.set(type.ptr, type.len);
-    body.set(transcoder.ptr, transcoder.length);
-    return true;
-  }
-
   /** There is an answer that is fresh no more. True when it is given while a new one is fetched. */
   private prepareStale(exchange: Exchange, state: CacheState, rule: CacheRule): bool {
     const expiresAt = answer.meta.expiresAt;
@@ -289,7 +230,7 @@ export class Lookups implements NewsTaker {
     if (state.at <= until) {
       let spare = state.spare;
       if (spare === null) {
-        spare = new SpareEntry(this.slab, state);
+        spare = new SpareEntry(this.memory.slab, state);
         state.spare = spare;
       }
       spare.until = until;
@@ -306,14 +247,14 @@ export class Lookups implements NewsTaker {
     const until = stale ? max(state.until, state.at + REVALIDATES) : state.until;
     const role = flights.join(state.low, state.high, exchange.id, until, state.at, again);
     if (role == FlightRole.Look) {
-      if (this.lookFor(state) == Found.Fresh) return this.serve(exchange, state, rule, Outcome.Coalesced, COALESCED);
+      if (this.memory.lookFor(state) == Found.Fresh) return this.serve(exchange, state, rule, Outcome.Coalesced, COALESCED);
       return this.join(exchange, state, rule, stale, true);
     }
     if (role == FlightRole.Alone) return this.ask(exchange, state, rule);
     state.ticket = flights.ticket;
     if (role == FlightRole.Leader) return this.ask(exchange, state, rule);
     if (stale) {
-      const found = this.lookFor(state);
+      const found = this.memory.lookFor(state);
       if (found != Found.Missing || !rule.sharesCalls) {
         flights.leave(state.ticket, state.at);
         state.ticket = 0;
@@ -329,7 +270,7 @@ export class Lookups implements NewsTaker {
 
   /** The call that it waited for has brought something. */
   private lookAgain(exchange: Exchange, state: CacheState, rule: CacheRule): Verdict {
-    if (this.lookFor(state) == Found.Fresh) return this.serve(exchange, state, rule, Outcome.Coalesced, COALESCED);
+    if (this.memory.lookFor(state) == Found.Fresh) return this.serve(exchange, state, rule, Outcome.Coalesced, COALESCED);
     return this.join(exchange, state, rule, false, true);
   }
 
@@ -368,7 +309,7 @@ export class Lookups implements NewsTaker {
 
   /** The service has an answer. */
   private takeShared(exchange: Exchange, state: CacheState, rule: CacheRule, value: Bytes): Verdict {
-    const kept = draft.take(value) ? this.keep(state, answer.meta.storedAt + rule.keptMs, state.at) : Kept.Dead;
+    const kept = this.memory.take(state, rule, value);
     this.finish(state, isKept(kept) ? FlightOutcome.Stored : FlightOutcome.Private, state.at);
     return this.serve(exchange, state, rule, Outcome.Shared, HIT);
   }
@@ -391,15 +332,6 @@ export class Lookups implements NewsTaker {
     this.purges.refresh(state.at);
     const own = value.similarity == 0;
     return this.purges.isKnown && !this.purges.isDead(own ? state.low : value.low, own ? state.high : value.high, meta);
-  }
-
-  private keep(state: CacheState, staleUntil: i64, now: i64): Kept {
-    const evictions = this.slab.evictions;
-    const contention = this.slab.contention;
-    const kept = this.slab.store(state.low, state.high, draft, staleUntil, now);
-    this.metrics.happened(CacheEvent.Evicted, this.slab.evictions - evictions);
-    this.metrics.happened(CacheEvent.Contended, this.slab.contention - contention);
-    return kept;
   }
 
   /** Gives the client what is in `answer`. */
@@ -479,11 +411,6 @@ export class Lookups implements NewsTaker {
     this.timeouts = flights.timeouts;
     this.unshared = flights.unshared;
   }
-}
-
-/** The client wants a younger one than `answer`. */
-function isTooOld(state: CacheState): bool {
-  return state.maxAge >= 0 && state.at - answer.meta.storedAt > state.maxAge;
 }
 
 /** Tokens that are not known stay so. */
