@@ -60,8 +60,14 @@ export class PickerAnswers {
     } else {
       picker.metrics.answered(state.failed ? Served.Failed : Served.Served);
     }
-    if (slot >= 0 && state.asksLoad) readLoad(pool, slot, now);
+    state.servedSlot = state.asksLoad ? slot : -1;
+    if (state.servedSlot >= 0 && readLoad(MapType.HttpResponseHeaders, pool, slot, now)) answerHeaders.remove(LOAD);
     if (this.servedHeader.len > 0) answerHeaders.replace(this.servedHeader, value);
+  }
+
+  /** Trailers of an answer: what its headers could not know yet. A hostcall where endpoints are asked for their load, and one to take the report away. */
+  hearTrailers(state: PickerState, picker: PickerPool, now: i64): void {
+    if (state.servedSlot >= 0 && readLoad(MapType.HttpResponseTrailers, picker.pool, state.servedSlot, now)) headers.remove(MapType.HttpResponseTrailers, LOAD);
   }
 
   /** The stream is over. */
@@ -90,9 +96,9 @@ export class PickerAnswers {
   }
 }
 
-/** What the endpoint says of its load with this answer. Clients do not get it. */
-function readLoad(pool: Pool, slot: i32, now: i64): void {
-  if (headers.get(MapType.HttpResponseHeaders, LOAD, load) != Status.Ok) return;
+/** What the endpoint says of its load with this answer. True when it says anything: clients do not get it. */
+function readLoad(type: MapType, pool: Pool, slot: i32, now: i64): bool {
+  if (headers.get(type, LOAD, load) != Status.Ok) return false;
   if (report.read(load.ptr, load.len)) {
     const engines = pool.endpoints.engines;
     const known = engines.fresh(slot, now);
@@ -101,7 +107,7 @@ function readLoad(pool: Pool, slot: i32, now: i64): void {
     const cache = report.kvPermille >= 0 ? report.kvPermille : known ? engines.kvPermille(slot) : 0;
     pool.endpoints.updateSnapshot(slot, now, waiting, running, cache);
   }
-  answerHeaders.remove(LOAD);
+  return true;
 }
 
 /** The endpoint of choice was tried, and somebody else had to answer. */

@@ -121,6 +121,12 @@ export class PickerStage extends Stage {
     if (picker !== null) this.answers.hear(exchange, state, picker, this.now);
   }
 
+  onResponseTrailers(exchange: Exchange): void {
+    const state = this.stateOf(exchange);
+    const picker = state.pool;
+    if (picker !== null) this.answers.hearTrailers(state, picker, this.now);
+  }
+
   onFirstByte(exchange: Exchange): void {
     const state = this.stateOf(exchange);
     const picker = state.pool;

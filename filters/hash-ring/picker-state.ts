@@ -12,6 +12,8 @@ export class PickerState extends StageState {
   readonly ticket: Ticket = new Ticket();
   /** The endpoint was asked how busy it is. */
   asksLoad: bool = false;
+  /** Whose answer it is, where its load is asked for; -1 for nobody's that is known. */
+  servedSlot: i32 = -1;
   /** Tokens of the prompt as they were estimated, and the bytes of it that were read. */
   tokens: i32 = 0;
   promptBytes: u32 = 0;
@@ -24,6 +26,7 @@ export class PickerState extends StageState {
     this.pool = null;
     this.list.clear();
     this.asksLoad = false;
+    this.servedSlot = -1;
     this.tokens = 0;
     this.promptBytes = 0;
     this.failed = false;

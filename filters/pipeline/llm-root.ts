@@ -182,6 +182,10 @@ export abstract class LlmRoot extends RootContext implements StageHost {
     answerHeaders.write(exchange.usageAdded || exchange.watched);
   }
 
+  onResponseTrailers(exchange: Exchange): void {
+    for (let i = 0; i < this.stages.length; i++) unchecked(this.stages[i]).onResponseTrailers(exchange);
+  }
+
   onAnswered(exchange: Exchange): void {
     for (let i = 0; i < this.stages.length; i++) unchecked(this.stages[i]).onAnswered(exchange);
   }

@@ -295,7 +295,10 @@ export class LlmStream extends HttpContext {
 
   /** With trailers, they and not the last piece of the body end the answer. */
   onResponseTrailers(count: i32): FilterTrailersStatus {
-    if (this.phase == Phase.Routed) this.answerEnds();
+    if (this.phase == Phase.Routed) {
+      this.root.onResponseTrailers(this.exchange);
+      this.answerEnds();
+    }
     const answer = this.exchange.answer;
     if (answer !== null && answer.isOver) return FilterTrailersStatus.StopIteration;
     // Nobody said that there would be trailers, and what waits can pass no more: better no end than a wrong one.

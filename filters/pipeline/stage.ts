@@ -86,6 +86,9 @@ export abstract class Stage {
     return Flow.Pass;
   }
 
+  /** Trailers of the answer to a routed request. They may be changed here. */
+  onResponseTrailers(exchange: Exchange): void {}
+
   /** The answer has come to its end, and its last bytes pass when this returns; `exchange.usage` is final. */
   onAnswered(exchange: Exchange): void {}
 

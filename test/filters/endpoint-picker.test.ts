@@ -425,6 +425,18 @@ describe("engines that say in their answers how busy they are", () => {
     }
   });
 
+  it("may say it in trailers, when the answer is over", async () => {
+    const host = await PickerHost.start({ pools: [poolOf(2, { policy: "least-request", orca: true })] });
+    const first = host.begin(host.ask(say("a")), { from: one });
+    first.responseBody('{"choices":[]}').responseTrailers({ "endpoint-load-metrics": loaded(40), "x-other": "1" });
+    expect(first.downstream.trailers?.pairs()).toEqual([["x-other", "1"]]);
+    for (let index = 0; index < 6; index++) {
+      const stream = host.ask(say("a"));
+      expect(listOf(stream)[0]).toBe(two);
+      host.answer(stream);
+    }
+  });
+
   it("are not asked otherwise, and what they say then is the client's", async () => {
     const host = await PickerHost.start({ pools: [poolOf(2, { policy: "round-robin" })] });
     const stream = host.ask(say("a"));
