@@ -106,7 +106,7 @@ describe.each(versionsUnderTest().slice(-1))("Envoy %s", (version) => {
     expect(counted("cached") / counted("all")).toBeGreaterThan(0.8);
   });
 
-  test("conversations stay at their endpoints, and all endpoints have some", async () => {
+  test("conversations stay at their endpoints, and hardly an endpoint has none", async () => {
     const texts = Array.from({ length: 48 }, () => topic());
     const places = new Map<number, Set<string>>();
     for (let turn = 0; turn < 4; turn++) {
@@ -127,7 +127,8 @@ describe.each(versionsUnderTest().slice(-1))("Envoy %s", (version) => {
     expect(places.size).toBe(texts.length);
     const loyal = [...places.values()].filter(({ size }) => size === 1);
     expect(loyal.length / places.size).toBeGreaterThan(0.9);
-    expect(new Set([...places.values()].flatMap((names) => [...names])).size).toBe(8);
+    // Ports are different each time, and so is where the hash puts whom: once in a hundred runs one of eight gets none of 48.
+    expect(new Set([...places.values()].flatMap((names) => [...names])).size).toBeGreaterThanOrEqual(7);
   });
 
   test("the official client streams through it", async () => {

@@ -147,11 +147,17 @@ describe.skipIf(missing.length > 0).each(versionsUnderTest())("Envoy %s", (versi
       statuses.push((await ask(stranger.url, `${name}-1`, body)).status);
     }
     expect(statuses).toEqual([503, 503, 200, 200]);
-    // Of the leased rule both what the request needs and a lease are asked for; then it is not asked any more.
+    // Of the leased rule both what the request needs and a lease are asked for; then it is not asked any more for a second, within which most machines get to the other two.
     await waitFor(async () => (await stranger.counted("decided_alone")) === 4, { what: "the counters" });
-    const { "reserve failed": reserves = 0, "lease failed": leases = 0, ...others } = await stranger.calls();
-    expect(reserves + leases).toBe(3);
-    expect(others).toEqual({ "reserve skipped": 2 });
+    const {
+      "reserve failed": reserves = 0,
+      "lease failed": leases = 0,
+      "reserve skipped": skipped = 0,
+      ...others
+    } = await stranger.calls();
+    expect(others).toEqual({});
+    expect(reserves + leases).toBeGreaterThanOrEqual(3);
+    expect(reserves + leases + skipped).toBe(5);
     // By itself it holds to the amount, too.
     const admitted = Math.floor(LIMIT / RESERVED);
     const flood = await Promise.all(Array.from({ length: admitted + 40 }, () => ask(stranger.url, "local-2", body)));
