@@ -96,7 +96,11 @@ describe.each(versionsUnderTest().slice(-1))("Envoy %s", (version) => {
     expect(hitRate(answers)).toBeGreaterThan(0.9);
     expect(Object.keys(tally(answers, ({ replica }) => replica)).length).toBeLessThanOrEqual(4);
     // What was foretold is what the engines report, within a block or two of each request.
-    const done = async () => ((await picking.counted()).get("inflight") === 0 ? picking.counted() : undefined);
+    const served = (counts: ReadonlyMap<string, number>) => counts.get("answers;outcome=served") ?? 0;
+    const done = async () => {
+      const counts = await picking.counted();
+      return served(counts) >= served(before) + 240 && counts.get("inflight") === 0 ? counts : undefined;
+    };
     const after = await waitFor(done, { what: "the last to be counted" });
     const counted = (kind: string) => {
       const name = `prompt_tokens;kind=${kind}`;
