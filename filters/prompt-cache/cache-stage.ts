@@ -173,6 +173,7 @@ export class CacheStage extends Stage implements RecorderOwner {
     const state = this.lookups.stateOf(exchange);
     if (state.rule === null) return;
     this.lookups.forget(state);
+    this.settleSpare(state);
     this.release(state);
     state.begin();
   }
@@ -239,6 +240,14 @@ export class CacheStage extends Stage implements RecorderOwner {
   private unfit(state: CacheState, outcome: FlightOutcome): void {
     unchecked(this.metrics.rules[state.index]).answer(Stored.Unfit);
     this.lookups.end(state, outcome);
+  }
+
+  /** Counts a request that an old answer could have been given to, and lets go of that. */
+  private settleSpare(state: CacheState): void {
+    const spare = state.spare;
+    if (!state.backedUp || spare === null) return;
+    if (state.step == Step.Fetches) unchecked(this.metrics.rules[state.index]).request(spare.given ? Outcome.Stale : Outcome.Miss);
+    spare.release();
   }
 
   private release(state: CacheState): void {

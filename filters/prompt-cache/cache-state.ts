@@ -58,6 +58,8 @@ export class CacheState extends StageState {
   question: Question | null = null;
   /** Made when they are needed for the first time. */
   spare: SpareEntry | null = null;
+  /** `spare` may stand in for the answer of this request. */
+  backedUp: bool = false;
   replay: StoredReplay | null = null;
 
   begin(): void {
@@ -68,6 +70,7 @@ export class CacheState extends StageState {
     this.onlyIfCached = false;
     this.refreshes = false;
     this.similarity = 0;
+    this.backedUp = false;
     this.ticket = 0;
     this.callId = 0;
   }

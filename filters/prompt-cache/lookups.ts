@@ -236,6 +236,7 @@ export class Lookups implements NewsTaker {
       spare.until = until;
       spare.given = false;
       exchange.spare = spare;
+      state.backedUp = true;
     }
     return state.at <= expiresAt + rule.staleWhileRevalidateMs;
   }
@@ -303,7 +304,8 @@ export class Lookups implements NewsTaker {
     }
     state.step = Step.Fetches;
     exchange.cache = state.refreshes ? "stored" : "miss";
-    unchecked(this.metrics.rules[state.index]).request(Outcome.Miss);
+    // What becomes of one with an old answer behind it is known at its end.
+    if (!state.backedUp) unchecked(this.metrics.rules[state.index]).request(Outcome.Miss);
     return Verdict.Next;
   }
 

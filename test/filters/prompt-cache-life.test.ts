@@ -152,6 +152,12 @@ describe("stale-if-error", () => {
     expect(cache.call(say("q"), young)).toMatchObject({ cache: "miss", body: young });
     expect(cache.call(say("q"))).toMatchObject({ cache: "hit", body: young });
     expect(cache.trapped).toBe(false);
+    cache.host.advance(1_000);
+    expect(cache.counters("requests")).toEqual({
+      "rule=all;outcome=miss": 2,
+      "rule=all;outcome=stale": 2,
+      "rule=all;outcome=hit": 1,
+    });
   });
 
   it("stands in for what Envoy says when nobody answers", async () => {
