@@ -7,19 +7,23 @@
  */
 import protobuf from "protobufjs";
 import { OVERLAYS, type Overlay } from "./overlay.ts";
-import { findProtoFile } from "./source-files.ts";
+import { findProtoFile, protoFilesIn } from "./source-files.ts";
 import { protoFileOf } from "./type-urls.ts";
 
-const root = new protobuf.Root();
+const root = createRoot();
 const loaded = new Set<string>();
 const types = new Map<string, protobuf.Type>();
 
-root.resolvePath = (_origin, target) => {
-  if (protobuf.common.get(target)) return target;
-  const path = findProtoFile(target);
-  if (path === undefined) throw new Error(`no such proto file in @grpc/grpc-js-xds: ${target}`);
-  return path;
-};
+function createRoot(): protobuf.Root {
+  const created = new protobuf.Root();
+  created.resolvePath = (_origin, target) => {
+    if (protobuf.common.get(target)) return target;
+    const path = findProtoFile(target);
+    if (path === undefined) throw new Error(`no such proto file in @grpc/grpc-js-xds: ${target}`);
+    return path;
+  };
+  return created;
+}
 
 function load(files: readonly string[]): void {
   const missing = files.filter((file) => !loaded.has(file));
@@ -64,21 +68,54 @@ function define<T extends protobuf.ReflectionObject>(fullName: string, create: (
 
 function lookup(message: string): protobuf.Type | undefined {
   const found = root.lookup(message, [protobuf.Type]);
-  return found instanceof protobuf.Type ? found : undefined;
+  // Half a name finds any message that ends like it.
+  return found instanceof protobuf.Type && found.fullName === `.${message}` ? found : undefined;
 }
 
 /**
- * The reflection type of a full message name; parses its file on first use.
- * @throws Error when the name is not registered in `type-urls.ts` (a programming mistake, never an input mistake)
+ * The reflection type of a full message name; parses its file on first use. A name that is not registered in `type-urls.ts` is looked for in the files of its
+ * package.
+ * @throws Error when there is no such message
  */
 export function messageType(message: string): protobuf.Type {
   const cached = types.get(message);
   if (cached !== undefined) return cached;
   const file = protoFileOf(message);
-  if (file === undefined) throw new Error(`message ${message} is not registered in protos/type-urls.ts`);
-  load([file]);
+  load(file === undefined ? filesOfPackage(message) : [file]);
   const type = lookup(message);
-  if (type === undefined) throw new Error(`message ${message} is not in ${file}`);
+  if (type === undefined && file !== undefined) throw new Error(`message ${message} is not in ${file}`);
+  if (type === undefined) {
+    throw new Error(`message ${message} is not registered in protos/type-urls.ts, and no file of its package has it`);
+  }
   types.set(message, type);
   return type;
+}
+
+const packages = new Map<string, readonly string[]>();
+
+/** A package is a folder: what is in `a.b.v3` is in a file of `a/b/v3`. Only files that are whole with all that they import. */
+function filesOfPackage(message: string): readonly string[] {
+  const [, name] = /^((?:[a-z0-9_]+\.)+)[A-Z]\w*(?:\.[A-Z]\w*)*$/.exec(message) ?? [];
+  if (name === undefined) return [];
+  const known = packages.get(name);
+  if (known !== undefined) return known;
+  const files = protoFilesIn(name.slice(0, -1).replaceAll(".", "/"));
+  const whole = files.length === 0 || isWhole(files) ? files : files.filter((file) => isWhole([file]));
+  if (files.length > 0) packages.set(name, whole);
+  return whole;
+}
+
+/**
+ * Whether files can be read and everything in them is there. A Root that has read one that is not fails for every message afterwards, so this is tried in another; the
+ * npm package has files of Envoy's old API whose imports it does not have.
+ */
+function isWhole(files: readonly string[]): boolean {
+  try {
+    const trial = createRoot();
+    trial.loadSync(["google/protobuf/descriptor.proto", ...files], { keepCase: true });
+    trial.resolveAll();
+    return true;
+  } catch {
+    return false;
+  }
 }

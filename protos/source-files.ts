@@ -3,7 +3,7 @@
  * protoc-gen-validate) and, for `descriptor.proto`, `protobufjs` itself. Nothing is copied into this repository, so an update of the npm
  * package is an update of the protos.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
@@ -43,4 +43,13 @@ export function findProtoFile(importPath: string): string | undefined {
     if (existsSync(path)) return path;
   }
   return undefined;
+}
+
+/** Imports of all files of a folder such as `envoy/config/cluster/v3`; empty when there is none. */
+export function protoFilesIn(folder: string): readonly string[] {
+  const names = protoSearchPath().flatMap((dir) => {
+    const path = join(dir, folder);
+    return existsSync(path) ? readdirSync(path).filter((name) => name.endsWith(".proto")) : [];
+  });
+  return names.map((name) => `${folder}/${name}`);
 }

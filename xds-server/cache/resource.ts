@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { encodeAny, type ProtoObject, type TypeUrl } from "../../protos/index.ts";
+import { canonicalName } from "./resource-name.ts";
 
 /** A resource that another one names and cannot work without. */
 export interface Reference {
@@ -22,11 +23,23 @@ export interface Resource {
   readonly references: readonly Reference[];
   /** Texts inside it that nobody may be shown. */
   readonly secrets?: readonly string[];
+  /** The client drops the resource this long after it last heard of it; heartbeats keep it alive. Milliseconds. */
+  readonly ttlMs?: number;
+  /** Other names it is served under. Virtual hosts are asked for by `<route configuration>/<domain>`, of which one host may have many. */
+  readonly aliases?: readonly string[];
+}
+
+/** What few resources have. */
+export interface ResourceOptions {
+  readonly ttlMs?: number;
+  readonly aliases?: readonly string[];
 }
 
 /**
+ * @param name xdstp names are made canonical
  * @param references a function of the object: resources of equal bytes count as equal
- * @throws TypeError when the object does not fit the type (see protos/codec.ts): a mistake in a builder, never in user input
+ * @throws TypeError when the object does not fit the type (see protos/codec.ts), RangeError when the TTL is not a positive whole number: mistakes in
+ *   a builder, never in user input
  */
 export function createResource(
   typeUrl: TypeUrl,
@@ -34,9 +47,26 @@ export function createResource(
   object: ProtoObject,
   references: readonly Reference[] = [],
   secrets: readonly string[] = [],
+  { ttlMs, aliases = [] }: ResourceOptions = {},
 ): Resource {
+  if (ttlMs !== undefined && !(Number.isSafeInteger(ttlMs) && ttlMs > 0)) throw new RangeError(`ttl ${ttlMs} ms`);
   const any = encodeAny(typeUrl, object);
-  return { typeUrl, name, version: contentHash(any), any, references, ...(secrets.length > 0 ? { secrets } : {}) };
+  return {
+    typeUrl,
+    name: canonicalName(name),
+    version: versionOf(any, ttlMs, aliases),
+    any,
+    references,
+    ...(secrets.length > 0 ? { secrets } : {}),
+    ...(ttlMs === undefined ? {} : { ttlMs }),
+    ...(aliases.length > 0 ? { aliases: aliases.map(canonicalName) } : {}),
+  };
+}
+
+/** Everything the client is told under this version goes in. */
+function versionOf(any: Uint8Array, ttlMs: number | undefined, aliases: readonly string[]): string {
+  if (ttlMs === undefined && aliases.length === 0) return contentHash(any);
+  return contentHash(JSON.stringify([contentHash(any), ttlMs ?? 0, aliases]));
 }
 
 /** 64 bits of SHA-256: enough to tell versions apart, short enough to read in a log. */

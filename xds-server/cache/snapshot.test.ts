@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { TypeUrl } from "../../protos/index.ts";
+import { consistent, danglingReferences } from "./consistency.ts";
 import { createResource } from "./resource.ts";
-import { consistent, createSnapshot, danglingReferences } from "./snapshot.ts";
+import { createSnapshot } from "./snapshot.ts";
 import { SnapshotCache } from "./snapshot-cache.ts";
 
 const cluster = (name: string, timeout = 1, eds = false) =>

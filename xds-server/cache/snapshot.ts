@@ -4,6 +4,8 @@
  */
 import type { TypeUrl } from "../../protos/index.ts";
 import { contentHash, type Reference, type Resource } from "./resource.ts";
+import { canonicalName } from "./resource-name.ts";
+import { noteChanges, type TypeChanges } from "./snapshot-changes.ts";
 import { PUSH_ORDER } from "./type-order.ts";
 
 export type ResourceMap = ReadonlyMap<string, Resource>;
@@ -24,7 +26,7 @@ const NOTHING: TypeSnapshot = { version: contentHash(""), resources: new Map() }
 
 /**
  * Builds a snapshot. Resources that `previous` holds in the same version are taken over from it, so that their bytes exist once.
- * @throws Error when two resources of a type have the same name
+ * @throws Error when two resources of a type have a name or an alias in common
  */
 export function createSnapshot(resources: Iterable<Resource>, previous?: Snapshot): Snapshot {
   const byType = new Map<TypeUrl, Resource[]>(PUSH_ORDER.map((typeUrl) => [typeUrl, []]));
@@ -35,48 +37,129 @@ export function createSnapshot(resources: Iterable<Resource>, previous?: Snapsho
     const next = createTypeSnapshot(list, before);
     types.set(typeUrl, next.version === before?.version ? before : next);
   }
-  return { version: contentHash([...types.values()].map((type) => type.version).join()), types };
+  return snapshotOf(types);
+}
+
+/**
+ * The snapshot after some resources were put and some removed. Its version is that of {@link createSnapshot} with the same resources, but only
+ * what changed is hashed: O(changes), and for every type that changed one copy of its map.
+ * @throws Error when two resources of a type have an alias in common
+ */
+export function updateSnapshot(
+  previous: Snapshot,
+  put: Iterable<Resource>,
+  remove: Iterable<Reference> = [],
+): Snapshot {
+  const puts = new Map<TypeUrl, Map<string, Resource | undefined>>();
+  const editsOf = (typeUrl: TypeUrl) => {
+    const edits = puts.get(typeUrl) ?? new Map<string, Resource | undefined>();
+    puts.set(typeUrl, edits);
+    return edits;
+  };
+  for (const { typeUrl, name } of remove) editsOf(typeUrl).set(canonicalName(name), undefined);
+  for (const resource of put) editsOf(resource.typeUrl).set(resource.name, resource);
+  const types = new Map(previous.types);
+  for (const [typeUrl, edits] of puts) types.set(typeUrl, updateType(typeSnapshot(previous, typeUrl), edits));
+  return snapshotOf(types);
+}
+
+function snapshotOf(types: ReadonlyMap<TypeUrl, TypeSnapshot>): Snapshot {
+  return { version: contentHash(PUSH_ORDER.map((typeUrl) => types.get(typeUrl)?.version ?? "").join()), types };
+}
+
+function updateType(before: TypeSnapshot, edits: ReadonlyMap<string, Resource | undefined>): TypeSnapshot {
+  const changed: Resource[] = [];
+  const removed: Resource[] = [];
+  let sum = sumOf(before);
+  let added = false;
+  for (const [name, resource] of edits) {
+    const old = before.resources.get(name);
+    if (old?.version === resource?.version) continue;
+    if (old !== undefined) sum -= digestOf(old);
+    if (resource === undefined) {
+      if (old !== undefined) removed.push(old);
+      continue;
+    }
+    sum += digestOf(resource);
+    changed.push(resource);
+    added ||= old === undefined;
+  }
+  if (changed.length === 0 && removed.length === 0) return before;
+  const resources = new Map(before.resources);
+  for (const { name } of removed) resources.delete(name);
+  for (const resource of changed) resources.set(resource.name, resource);
+  const next = typeOf(added ? new Map([...resources].sort(([a], [b]) => byteOrder(a, b))) : resources, sum);
+  noteChanges(before, next, { changed, removed } satisfies TypeChanges);
+  return next;
 }
 
 function createTypeSnapshot(list: Resource[], previous: TypeSnapshot | undefined): TypeSnapshot {
-  // Byte order, not locale order: the same on every machine.
-  list.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  list.sort((a, b) => byteOrder(a.name, b.name));
   const resources = new Map<string, Resource>();
+  let sum = 0n;
   for (const resource of list) {
     if (resources.has(resource.name))
       throw new Error(`two resources of ${resource.typeUrl} are named ${resource.name}`);
     const old = previous?.resources.get(resource.name);
-    resources.set(resource.name, old?.version === resource.version ? old : resource);
+    const kept = old?.version === resource.version ? old : resource;
+    resources.set(resource.name, kept);
+    sum += digestOf(kept);
   }
-  const version = contentHash([...resources.values()].map((each) => `${each.name}\0${each.version}\n`).join(""));
-  return { version, resources };
+  return typeOf(resources, sum);
+}
+
+/** Not locale order: the same on every machine. */
+function byteOrder(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/**
+ * The version of a type is a hash of the sum of its resources' digests: the order of the resources does not matter, and a change needs the
+ * digests of what changed only.
+ */
+function typeOf(resources: ResourceMap, sum: bigint): TypeSnapshot {
+  checkAliases(resources);
+  const type = { version: contentHash(resources.size === 0 ? "" : BigInt.asUintN(64, sum).toString(16)), resources };
+  sums.set(type, sum);
+  return type;
+}
+
+const sums = new WeakMap<TypeSnapshot, bigint>();
+
+function sumOf(type: TypeSnapshot): bigint {
+  let sum = sums.get(type);
+  if (sum === undefined) {
+    sum = 0n;
+    for (const resource of type.resources.values()) sum += digestOf(resource);
+    sums.set(type, sum);
+  }
+  return sum;
+}
+
+const digests = new WeakMap<Resource, bigint>();
+
+function digestOf(resource: Resource): bigint {
+  let digest = digests.get(resource);
+  if (digest === undefined) {
+    digest = BigInt(`0x${contentHash(`${resource.name}\0${resource.version}`)}`);
+    digests.set(resource, digest);
+  }
+  return digest;
+}
+
+/** A name must lead to one resource. */
+function checkAliases(resources: ResourceMap): void {
+  const owners = new Map<string, string>();
+  for (const { name, typeUrl, aliases } of resources.values()) {
+    for (const alias of aliases ?? []) {
+      const owner = resources.has(alias) && alias !== name ? alias : (owners.get(alias) ?? name);
+      if (owner !== name) throw new Error(`two resources of ${typeUrl} are named ${alias}: ${owner} and ${name}`);
+      owners.set(alias, name);
+    }
+  }
 }
 
 /** The resources of one type; an empty set for a type that the snapshot does not have. */
 export function typeSnapshot(snapshot: Snapshot, typeUrl: TypeUrl): TypeSnapshot {
   return snapshot.types.get(typeUrl) ?? NOTHING;
-}
-
-/** A reference to something that the snapshot does not hold. */
-export interface DanglingReference {
-  readonly from: Resource;
-  readonly to: Reference;
-}
-
-/** Every reference that leads nowhere; empty for a snapshot that may be published. Resources that nobody names are fine. */
-export function danglingReferences(snapshot: Snapshot): readonly DanglingReference[] {
-  const dangling: DanglingReference[] = [];
-  for (const { resources } of snapshot.types.values()) {
-    for (const from of resources.values()) {
-      for (const to of from.references) {
-        if (!typeSnapshot(snapshot, to.typeUrl).resources.has(to.name)) dangling.push({ from, to });
-      }
-    }
-  }
-  return dangling;
-}
-
-/** True when nothing in the snapshot refers to something that is not in it. */
-export function consistent(snapshot: Snapshot): boolean {
-  return danglingReferences(snapshot).length === 0;
 }

@@ -1,193 +1,176 @@
 /**
- * The state-of-the-world protocol of one aggregated stream: pure state; requests and snapshots go in, responses come out. No gRPC, no clock,
- * no timer.
+ * The state-of-the-world protocol of one stream: pure state; requests and snapshots go in, responses come out. No gRPC, no clock, no timer.
  *
  * Nothing is queued. What is due is worked out from the difference between the snapshot and what the stream was sent, at the moment there
  * is room to send; so a slow client costs no memory, and of several changes it gets the newest only.
  *
  * https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol
  */
-import { TypeUrl } from "../../protos/index.ts";
-import {
-  contentHash,
-  FULL_STATE_TYPES,
-  isKnownType,
-  PUSH_ORDER,
-  type Resource,
-  type ResourceMap,
-  type Snapshot,
-  typeSnapshot,
-  WILDCARD_TYPES,
-} from "../cache/index.ts";
+import type { TypeUrl } from "../../protos/index.ts";
+import { contentHash, PUSH_ORDER, type Resource, resourceList, type Snapshot } from "../cache/index.ts";
 import type { DiscoveryRequest, PlannedResponse } from "./discovery.ts";
-import { MAX_RESOURCE_NAME_LENGTH, MAX_RESOURCE_NAMES } from "./limits.ts";
-import type { Nack } from "./nack.ts";
-import { dependentsOf, retainedClusters, waitsForClusters } from "./ordering.ts";
-import { isSubscribed, updateSubscription } from "./subscription.ts";
-import {
-  applyAck,
-  applyNack,
-  applySent,
-  applySubscription,
-  type InFlight,
-  type WatchedResource,
-  watchResource,
-} from "./watched-resource.ts";
+import { dueBeats, noteHeard } from "./heartbeats.ts";
+import { mustWait, repushBehind, stillUsed } from "./ordering.ts";
+import type { Received, Session, SessionOptions } from "./session.ts";
+import { applySubscription, namesViolation, ownName, StreamState } from "./stream-state.ts";
+import { subscribes, updateSubscription } from "./subscription.ts";
+import { applyAck, applyNack, applySent, isWhole, type WatchedResource } from "./watched-resource.ts";
 
-/** What a request turned out to be. */
-export type Received =
-  | { readonly kind: "subscribe" | "ack" | "stale" | "unknown-type" }
-  | { readonly kind: "nack"; readonly nack: Nack }
-  | { readonly kind: "violation"; readonly code: "INVALID_ARGUMENT" | "RESOURCE_EXHAUSTED"; readonly message: string };
+/** What is due of a type. */
+interface Due {
+  readonly version: string;
+  /** What it changes at the client. */
+  readonly changed: readonly Resource[];
+  readonly removed: readonly string[];
+  readonly resources: readonly Resource[];
+  readonly heartbeats: readonly Resource[];
+}
 
-export class SotwSession {
-  #snapshot: Snapshot;
-  #nonces = 0;
-  readonly #watches = new Map<string, WatchedResource>();
-  /** version_info of the first request of a type: what a client that reconnects still has. */
-  readonly #reconnectVersions = new Map<string, string>();
+export class SotwSession implements Session<DiscoveryRequest, PlannedResponse> {
+  readonly variant = "sotw";
+  readonly #state: StreamState;
+  /** The names of the last request by type, to know them again. */
+  readonly #lastNames = new Map<TypeUrl, readonly string[]>();
 
-  constructor(snapshot: Snapshot) {
-    this.#snapshot = snapshot;
+  constructor(snapshot: Snapshot, options: SessionOptions = {}) {
+    this.#state = new StreamState(snapshot, options);
   }
 
-  /** The watched types, for the admin API. */
   get watches(): ReadonlyMap<string, Readonly<WatchedResource>> {
-    return this.#watches;
+    return this.#state.watches;
   }
 
-  /** Takes a new snapshot; what follows from it comes out of {@link next}. */
   publish(snapshot: Snapshot): void {
-    this.#snapshot = snapshot;
+    this.#state.publish(snapshot);
   }
 
-  /**
-   * Takes a request of the client.
-   * @param now milliseconds since the epoch, for the record of a NACK
-   */
   receive(request: DiscoveryRequest, now: number): Received {
-    const { typeUrl, resourceNames } = request;
-    if (typeUrl === "") return { kind: "violation", code: "INVALID_ARGUMENT", message: "type_url is missing" };
-    if (resourceNames.length > MAX_RESOURCE_NAMES) {
-      return {
-        kind: "violation",
-        code: "RESOURCE_EXHAUSTED",
-        message: `more than ${MAX_RESOURCE_NAMES} resource names`,
-      };
-    }
-    if (resourceNames.some((name) => name.length > MAX_RESOURCE_NAME_LENGTH)) {
-      return { kind: "violation", code: "INVALID_ARGUMENT", message: "resource name too long" };
-    }
-    if (!isKnownType(typeUrl)) return { kind: "unknown-type" };
+    const type = this.#state.typeOf(request.typeUrl);
+    if ("refused" in type) return type.refused;
+    const { typeUrl } = type;
+    const { resourceNames } = request;
+    const sameNames = this.#lastNames.get(typeUrl) === resourceNames;
+    const beyond = sameNames ? undefined : namesViolation(resourceNames);
+    if (beyond !== undefined) return beyond;
 
-    const known = this.#watches.get(typeUrl);
-    const watch = known ?? watchResource(typeUrl);
-    if (known === undefined) {
-      this.#watches.set(typeUrl, watch);
-      this.#reconnectVersions.set(typeUrl, request.versionInfo);
-    } else if (request.responseNonce !== watch.nonce) {
-      // Only the latest nonce counts; the names in this request come again with the answer to the latest response.
-      return { kind: "stale" };
+    const isFirst = !this.#state.watches.has(typeUrl);
+    const watch = this.#state.watch(typeUrl, request.versionInfo);
+    if (isFirst) watch.answerDue = isWhole(watch);
+    // Only the latest nonce counts; the names in this request come again with the answer to the latest response.
+    else if (request.responseNonce !== watch.nonce) return { kind: "stale" };
+    if (!sameNames) {
+      const wildcardType = this.#state.isWildcardType(typeUrl);
+      applySubscription(watch, updateSubscription(watch.subscription, resourceNames, wildcardType, ownName(watch)));
+      this.#lastNames.set(typeUrl, resourceNames);
     }
-    applySubscription(watch, updateSubscription(watch.subscription, resourceNames, WILDCARD_TYPES.has(typeUrl)));
-    if (known === undefined) return { kind: "subscribe" };
+    if (isFirst) return { kind: "subscribe" };
+    const answered = watch.inFlight;
     if (request.errorDetail !== undefined) {
-      return { kind: "nack", nack: applyNack(watch, request.errorDetail, now) };
+      return { kind: "nack", nack: applyNack(watch, answered, request.errorDetail, now) };
     }
-    if (watch.inFlight === undefined) return { kind: "subscribe" };
-    applyAck(watch);
+    if (answered === undefined) return { kind: "subscribe" };
+    applyAck(watch, answered);
     return { kind: "ack" };
   }
 
-  /** The next response that is due, which thereby counts as sent; undefined when there is none. Call it until then, or until the transport is full. */
-  next(): PlannedResponse | undefined {
+  next(now = 0): PlannedResponse | undefined {
     for (const typeUrl of PUSH_ORDER) {
-      const watch = this.#watches.get(typeUrl);
-      if (watch === undefined || watch.inFlight !== undefined) continue;
-      const due = FULL_STATE_TYPES.has(typeUrl) ? this.#dueFullState(watch) : this.#duePartial(watch);
-      if (due !== undefined) return this.#send(watch, due);
+      const watch = this.#state.watches.get(typeUrl);
+      if (watch === undefined || watch.outstanding.size > 0) continue;
+      const due = isWhole(watch) ? this.#dueWhole(watch, now) : this.#duePartial(watch, now);
+      if (due !== undefined) return this.#send(watch, due, now);
     }
     return undefined;
   }
 
-  #send(watch: WatchedResource, due: InFlight): PlannedResponse {
-    const { typeUrl, sent } = watch;
-    const clientHasIt = this.#reconnectVersions.get(typeUrl) === due.version && watch.nonce === "";
-    const changed = clientHasIt
-      ? []
-      : [...due.resources.values()].filter(({ name, version }) => sent.get(name)?.version !== version);
-    applySent(watch, due, (++this.#nonces).toString(16));
-    if (FULL_STATE_TYPES.has(typeUrl)) this.#repush(changed);
-    return { typeUrl, version: due.version, nonce: watch.nonce, resources: [...due.resources.values()] };
+  nextDeadline(): number | undefined {
+    return this.#state.nextDeadline(
+      (watch) => watch.outstanding.size === 0 && (isWhole(watch) || watch.ackedVersion !== ""),
+    );
   }
 
-  /** Forgets that the dependents of changed resources were sent. */
-  #repush(changed: readonly Resource[]): void {
-    for (const [typeUrl, names] of dependentsOf(changed)) {
-      const watch = this.#watches.get(typeUrl);
-      if (watch === undefined) continue;
-      watch.sent = new Map([...watch.sent].filter(([name]) => !names.has(name)));
+  #send(
+    watch: WatchedResource,
+    { version, changed, removed, resources, heartbeats }: Due,
+    now: number,
+  ): PlannedResponse {
+    const { typeUrl } = watch;
+    const { ttl } = this.#state;
+    // A client that reconnects with this very state has it all.
+    const isNews = watch.nonce !== "" || watch.claimedVersion !== version;
+    const news = isNews ? changed.filter(({ name, version: to }) => watch.client.sent(name)?.version !== to) : [];
+    const nonce = this.#state.nextNonce();
+    applySent(watch, { version, nonce, resources: changed, removed, ...(isWhole(watch) ? { whole: resources } : {}) });
+    if (ttl) noteHeard(watch, [...resources, ...heartbeats], now);
+    repushBehind(news, this.#state.watches);
+    return { typeUrl, version, nonce, resources, heartbeats, ttl };
+  }
+
+  /** A response that carries everything, because absence means removal; so what must wait is carried as the client has it. */
+  #dueWhole(watch: WatchedResource, now: number): Due | undefined {
+    const { client, subscription } = watch;
+    const { offered } = client;
+    const changed: Resource[] = [];
+    const leaving: string[] = [];
+    /** What is carried otherwise than it is offered; undefined: not at all. */
+    const deferred = new Map<string, Resource | undefined>();
+    for (const name of client.pending()) {
+      const wanted = client.wanted(name);
+      if (wanted === undefined) leaving.push(name);
+      else if (mustWait(wanted, watch, this.#state.watches)) deferred.set(name, client.sent(name));
+      else changed.push(wanted);
     }
-  }
+    const retained = stillUsed(watch.typeUrl, leaving, this.#state.watches);
+    for (const name of retained) deferred.set(name, client.sent(name));
+    const removed = leaving.filter((name) => !retained.has(name));
 
-  #dueFullState(watch: WatchedResource): InFlight | undefined {
-    const { version } = typeSnapshot(this.#snapshot, watch.typeUrl);
-    let wanted = this.#offered(watch);
-    const retained = watch.typeUrl === TypeUrl.cluster ? retainedClusters(this.#watches, wanted) : [];
-    if (retained.length > 0) wanted = new Map([...wanted, ...retained.map((each) => [each.name, each] as const)]);
-    if (!watch.answerDue && sameResources(wanted, watch.sent)) return undefined;
-    // With retained clusters the content is not that of the snapshot, so the version must not be either.
-    const retainedVersion = retained.map((each) => `${each.name}\0${each.version}\n`).join("");
-    return { version: retained.length > 0 ? contentHash(version + retainedVersion) : version, resources: wanted };
-  }
+    // What the first answer leaves out is gone at a client that reconnects.
+    if (watch.nonce === "" && deferred.size > 0) return undefined;
+    // A response without bodies would be one that removes everything: the TTLs of whole types are renewed by the whole.
+    const beatDue = this.#state.ttl && dueBeats(watch, now).length > 0;
+    if (changed.length === 0 && removed.length === 0 && !watch.answerDue && !beatDue) return undefined;
 
-  #duePartial(watch: WatchedResource): InFlight | undefined {
-    const due = this.#unsent(watch).filter((resource) => !this.#mustWait(resource, watch));
-    if (due.length === 0) return undefined;
-    const { version } = typeSnapshot(this.#snapshot, watch.typeUrl);
-    return { version, resources: new Map(due.map((resource) => [resource.name, resource])) };
-  }
-
-  /** Subscribed resources that changed since they were sent. */
-  #unsent(watch: WatchedResource): readonly Resource[] {
-    const unsent: Resource[] = [];
-    const { resources } = typeSnapshot(this.#snapshot, watch.typeUrl);
-    for (const name of watch.subscription.wildcard ? resources.keys() : watch.subscription.names) {
-      const resource = resources.get(name);
-      if (resource !== undefined && watch.sent.get(name)?.version !== resource.version) unsent.push(resource);
+    if (subscription.wildcard && deferred.size === 0) {
+      return { version: offered.version, changed, removed, resources: resourceList(offered), heartbeats: [] };
     }
-    return unsent;
+    const resources: Resource[] = [];
+    for (const resource of offered.resources.values()) {
+      const carried = deferred.has(resource.name) ? deferred.get(resource.name) : resource;
+      if (carried !== undefined && (subscription.wildcard || subscribes(subscription, resource)))
+        resources.push(carried);
+    }
+    for (const name of retained) {
+      const kept = client.sent(name);
+      if (kept !== undefined) resources.push(kept);
+    }
+    // With deferred resources the content is not that of the snapshot, so the version must not be either.
+    const others = [...deferred].map(([name, carried]) => `${name}\0${carried?.version ?? ""}\n`).sort();
+    const version = deferred.size === 0 ? offered.version : contentHash(offered.version + others.join(""));
+    return { version, changed, removed, resources, heartbeats: [] };
   }
 
-  #mustWait(resource: Resource, watch: WatchedResource): boolean {
-    if (watch.typeUrl === TypeUrl.route) return this.#waitsForClusters(resource, watch);
-    if (watch.typeUrl !== TypeUrl.extensionConfig) return false;
-    if (this.#waitsForClusters(resource, watch)) return true;
-    if (!watch.held.has(resource.name)) return false;
-    // A changed filter configuration may choose a route that is still on its way.
-    const routes = this.#watches.get(TypeUrl.route);
-    if (routes === undefined) return false;
-    if (routes.inFlight !== undefined) return true;
-    const clustersInFlight = this.#watches.get(TypeUrl.cluster)?.inFlight !== undefined;
-    return clustersInFlight && this.#unsent(routes).some((each) => this.#waitsForClusters(each, routes));
+  /** A response that carries only what changed; absence means nothing. */
+  #duePartial(watch: WatchedResource, now: number): Due | undefined {
+    const { client, again } = watch;
+    const changed: Resource[] = [];
+    const add = (name: string) => {
+      const wanted = client.wanted(name);
+      if (wanted !== undefined && !mustWait(wanted, watch, this.#state.watches)) changed.push(wanted);
+    };
+    const pending = [...client.pending()];
+    for (const name of pending) add(name);
+    if (again.size > 0) {
+      const isPending = new Set(pending);
+      for (const name of again) if (!isPending.has(name)) add(name);
+    }
+    if (changed.length > 0) {
+      const { version, resources } = client.offered;
+      const all = changed.length === resources.size ? resourceList(client.offered) : changed;
+      return { version, changed: all, removed: [], resources: all, heartbeats: [] };
+    }
+    // The client takes a resource without body for a heartbeat only under the version that it accepted last.
+    const heartbeats = this.#state.ttl && watch.ackedVersion !== "" ? dueBeats(watch, now) : [];
+    if (heartbeats.length === 0) return undefined;
+    return { version: watch.ackedVersion, changed: [], removed: [], resources: [], heartbeats };
   }
-
-  #waitsForClusters(resource: Resource, watch: WatchedResource): boolean {
-    const offered = typeSnapshot(this.#snapshot, TypeUrl.cluster).resources;
-    return waitsForClusters(resource, watch, this.#watches, offered);
-  }
-
-  /** The subscribed part of the snapshot; the snapshot's own map under a wildcard. */
-  #offered(watch: WatchedResource): ResourceMap {
-    const { resources } = typeSnapshot(this.#snapshot, watch.typeUrl);
-    if (watch.subscription.wildcard) return resources;
-    return new Map([...resources].filter(([name]) => isSubscribed(watch.subscription, name)));
-  }
-}
-
-function sameResources(a: ResourceMap, b: ResourceMap): boolean {
-  if (a === b) return true;
-  if (a.size !== b.size) return false;
-  for (const [name, { version }] of a) if (b.get(name)?.version !== version) return false;
-  return true;
 }

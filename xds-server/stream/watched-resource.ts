@@ -1,125 +1,204 @@
-/**
- * The state of one type on one stream: what the client asked for, what it was sent, what it accepted. Only `SotwSession` changes it.
- */
+/** The state of one type on one stream: what the client asked for, what it was sent, what it accepted. Only the sessions change it. */
 import type { TypeUrl } from "../../protos/index.ts";
-import { FULL_STATE_TYPES, type Resource, type ResourceMap, withoutSecrets } from "../cache/index.ts";
+import { FULL_STATE_TYPES, type Resource, type TypeSnapshot, withoutSecrets } from "../cache/index.ts";
+import { ClientResources } from "./client-resources.ts";
 import type { ErrorDetail } from "./discovery.ts";
 import { type Nack, namesInMessage, shortened } from "./nack.ts";
-import { INITIAL_SUBSCRIPTION, isSubscribed, type Subscription } from "./subscription.ts";
+import { type Subscription, subscribes } from "./subscription.ts";
 
 /** A response that the client has neither accepted nor rejected. */
 export interface InFlight {
   readonly version: string;
-  readonly resources: ResourceMap;
+  readonly nonce: string;
+  /** What it changes at the client. */
+  readonly resources: readonly Resource[];
+  readonly removed: readonly string[];
+  /** Set in a response that is the whole state of its type: all that it carries, changed or not. */
+  readonly whole?: readonly Resource[];
 }
 
-export interface WatchedResource {
+export class WatchedResource {
   readonly typeUrl: TypeUrl;
-  subscription: Subscription;
+  readonly client: ClientResources;
+  /** Unanswered responses by nonce. State-of-the-world: at most one; delta: more only by answers to subscriptions. */
+  readonly outstanding = new Map<string, InFlight>();
+  /** Names to be sent again although the client has them. */
+  readonly again = new Set<string>();
+  /** Delta: names whose subscription is to be answered now, whatever is outstanding. */
+  readonly replies = new Set<string>();
+  /** Delta: names whose removal was in a response that was rejected as a whole. It is told again with the next one. */
+  readonly unheard = new Set<string>();
+  /** When a resource with a TTL is due to be heard of again, by name. */
+  readonly beats = new Map<string, number>();
   /** Nonce of the latest response; empty before the first. */
-  nonce: string;
-  /** At most one: changes while it is on its way go into the next response. */
-  inFlight: InFlight | undefined;
-  /** What was sent last, accepted or not, by name. A rejected resource stays here, so it is not sent again until it changes. */
-  sent: ResourceMap;
-  /** What the client accepted and works with, by name. */
-  held: ResourceMap;
+  nonce = "";
   /** Version of the last accepted response. */
-  ackedVersion: string;
+  ackedVersion = "";
   nack: Nack | undefined;
-  /** The first request of a full-state type is answered even when there is nothing to say: Envoy waits for it. */
-  answerDue: boolean;
-}
+  /** A response is due even when there is nothing to say, because Envoy waits for one. */
+  answerDue = false;
+  /** version_info of the first request: what a client that reconnects still has. */
+  readonly claimedVersion: string;
 
-export function watchResource(typeUrl: TypeUrl): WatchedResource {
-  return {
-    typeUrl,
-    subscription: INITIAL_SUBSCRIPTION,
-    nonce: "",
-    inFlight: undefined,
-    sent: new Map(),
-    held: new Map(),
-    ackedVersion: "",
-    nack: undefined,
-    answerDue: FULL_STATE_TYPES.has(typeUrl),
-  };
-}
-
-/** Takes over a new subscription. Names that are gone are forgotten, so that a later subscription to them is answered again. */
-export function applySubscription(watch: WatchedResource, subscription: Subscription): void {
-  if (subscription === watch.subscription) return;
-  watch.subscription = subscription;
-  watch.sent = onlySubscribed(watch.sent, subscription);
-  watch.held = onlySubscribed(watch.held, subscription);
-}
-
-function onlySubscribed(resources: ResourceMap, subscription: Subscription): ResourceMap {
-  for (const name of resources.keys()) {
-    if (isSubscribed(subscription, name)) continue;
-    return new Map([...resources].filter(([each]) => isSubscribed(subscription, each)));
+  constructor(typeUrl: TypeUrl, offered: TypeSnapshot, claimedVersion = "") {
+    this.typeUrl = typeUrl;
+    this.client = new ClientResources(typeUrl, offered);
+    this.claimedVersion = claimedVersion;
   }
-  return resources;
+
+  get subscription(): Subscription {
+    return this.client.subscription;
+  }
+
+  /** The newest unanswered response. */
+  get inFlight(): InFlight | undefined {
+    let newest: InFlight | undefined;
+    for (const each of this.outstanding.values()) newest = each;
+    return newest;
+  }
+
+  /** What was sent last, accepted or not, by name. O(subscribed). */
+  get sent(): ReadonlyMap<string, Resource> {
+    return byName(this.client.allSent());
+  }
+
+  /** What the client accepted and works with, by name. O(subscribed). */
+  get held(): ReadonlyMap<string, Resource> {
+    return byName(this.client.allHeld());
+  }
+}
+
+function byName(resources: Iterable<Resource>): ReadonlyMap<string, Resource> {
+  const sorted = [...resources].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return new Map(sorted.map((resource) => [resource.name, resource]));
 }
 
 /** Marks a response as sent. */
-export function applySent(watch: WatchedResource, response: InFlight, nonce: string): void {
-  watch.nonce = nonce;
-  watch.inFlight = response;
+export function applySent(watch: WatchedResource, response: InFlight): void {
+  watch.nonce = response.nonce;
   watch.answerDue = false;
-  watch.sent = FULL_STATE_TYPES.has(watch.typeUrl) ? response.resources : merged(watch.sent, response.resources);
+  watch.outstanding.set(response.nonce, response);
+  for (const resource of response.resources) {
+    watch.client.markSent(resource.name, resource);
+    watch.again.delete(resource.name);
+  }
+  for (const name of response.removed) {
+    watch.client.markSent(name, undefined);
+    watch.again.delete(name);
+    watch.unheard.delete(name);
+  }
 }
 
-export function applyAck(watch: WatchedResource): void {
-  const accepted = watch.inFlight;
-  if (accepted === undefined) return;
-  watch.inFlight = undefined;
+export function applyAck(watch: WatchedResource, accepted: InFlight): void {
+  watch.outstanding.delete(accepted.nonce);
   watch.ackedVersion = accepted.version;
-  watch.held = FULL_STATE_TYPES.has(watch.typeUrl)
-    ? onlySubscribed(accepted.resources, watch.subscription)
-    : onlySubscribed(merged(watch.held, accepted.resources), watch.subscription);
+  if (accepted.whole !== undefined) {
+    watch.client.acceptAll();
+    watch.nack = undefined;
+    return;
+  }
+  for (const resource of accepted.resources) watch.client.accept(resource.name, resource);
+  for (const name of accepted.removed) watch.client.accept(name, undefined);
   // A partial response clears the complaints about the resources it carried, and only those.
-  const left = watch.nack?.resources.filter(
-    (name) => !accepted.resources.has(name) && !FULL_STATE_TYPES.has(watch.typeUrl),
-  );
-  if (watch.nack !== undefined) watch.nack = left?.length ? { ...watch.nack, resources: left } : undefined;
+  forgiveNacks(watch, new Set([...accepted.resources.map(({ name }) => name), ...accepted.removed]));
+}
+
+/** Drops from the record of a rejection what was accepted since, and what the client has no more to do with. */
+export function forgiveNacks(watch: WatchedResource, accepted: ReadonlySet<string> = new Set()): void {
+  const { nack, client } = watch;
+  if (nack === undefined) return;
+  const open = nack.resources.filter((name) => !accepted.has(name) && client.wanted(name) !== undefined);
+  if (open.length < nack.resources.length) watch.nack = open.length === 0 ? undefined : { ...nack, resources: open };
 }
 
 /**
  * Records a rejection. Envoy applies the good resources of a rejected cluster or listener response, so those count as accepted; when the
  * message names none, none does.
+ * @param rejected undefined when the client rejects what it had accepted
  */
-export function applyNack(watch: WatchedResource, error: ErrorDetail, now: number): Nack {
-  const rejected = watch.inFlight;
-  const names = [...(rejected?.resources ?? watch.sent).keys()];
-  const found = namesInMessage(error.message, names);
+export function applyNack(
+  watch: WatchedResource,
+  rejected: InFlight | undefined,
+  error: ErrorDetail,
+  now: number,
+): Nack {
+  const { client } = watch;
+  const carried = rejected === undefined ? [...client.allSent()] : (rejected.whole ?? rejected.resources);
+  const names = carried.map(({ name }) => name);
+  const found = new Set(namesInMessage(error.message, names));
   const nack: Nack = {
     typeUrl: watch.typeUrl,
     version: rejected?.version ?? watch.ackedVersion,
-    resources: found.length > 0 ? found : names,
+    resources: found.size > 0 ? [...found] : names,
     code: error.code,
     // Envoy may print what it did not like, and the message goes to the log and the admin API.
-    message: shortened(withoutSecrets(error.message, secretsOf(rejected?.resources ?? watch.sent))),
+    message: shortened(withoutSecrets(error.message, secretsOf(carried))),
     at: now,
   };
   watch.nack = nack;
-  watch.inFlight = undefined;
-  if (rejected !== undefined && found.length > 0) watch.held = heldAfterNack(watch, rejected.resources, new Set(found));
+  if (rejected === undefined) return nack;
+  watch.outstanding.delete(rejected.nonce);
+  if (found.size === 0) {
+    for (const name of rejected.removed) if (client.held(name) !== undefined) watch.unheard.add(name);
+    return nack;
+  }
+  if (rejected.whole !== undefined) {
+    client.acceptAll(found);
+    return nack;
+  }
+  for (const resource of rejected.resources) if (!found.has(resource.name)) client.accept(resource.name, resource);
+  for (const name of rejected.removed) client.accept(name, undefined);
   return nack;
 }
 
-function* secretsOf(resources: ResourceMap): Iterable<string> {
-  for (const { secrets } of resources.values()) yield* secrets ?? [];
+function* secretsOf(resources: Iterable<Resource>): Iterable<string> {
+  for (const { secrets } of resources) yield* secrets ?? [];
 }
 
-function heldAfterNack(watch: WatchedResource, resources: ResourceMap, rejected: ReadonlySet<string>): ResourceMap {
-  const held = new Map<string, Resource>(FULL_STATE_TYPES.has(watch.typeUrl) ? [] : watch.held);
-  for (const [name, resource] of resources) {
-    const kept = rejected.has(name) ? watch.held.get(name) : resource;
-    if (kept !== undefined) held.set(name, kept);
+/** What one client has of one resource, for people. */
+export interface ClientResource {
+  readonly name: string;
+  /** Version that was sent last; empty when none was. */
+  readonly version: string;
+  /** Version that the client works with; empty when none. */
+  readonly heldVersion: string;
+  readonly status: "requested" | "missing" | "sent" | "acked" | "nacked";
+}
+
+/** Everything that a client asked for or was sent of a type, by name. O(subscribed). */
+export function clientResources(watch: Readonly<WatchedResource>): readonly ClientResource[] {
+  const { client, nack, outstanding, subscription } = watch;
+  const unanswered = new Set<string>();
+  for (const { resources } of outstanding.values()) for (const { name } of resources) unanswered.add(name);
+  const rejected = new Set(nack?.resources ?? []);
+  const list = new Map<string, ClientResource>();
+  const add = (name: string) => {
+    const version = client.sent(name)?.version ?? "";
+    const heldVersion = client.held(name)?.version ?? "";
+    const status =
+      version === ""
+        ? client.wanted(name) === undefined
+          ? "missing"
+          : "requested"
+        : unanswered.has(name)
+          ? "sent"
+          : rejected.has(name)
+            ? "nacked"
+            : "acked";
+    list.set(name, { name, version, heldVersion, status });
+  };
+  for (const { name } of client.allSent()) add(name);
+  for (const { name } of client.allHeld()) add(name);
+  for (const name of client.pending()) add(name);
+  for (const name of subscription.names) {
+    const members = client.named(name);
+    if (members.length === 0) add(name);
+    for (const member of members) if (subscribes(subscription, member)) add(member.name);
   }
-  return onlySubscribed(held, watch.subscription);
+  return [...list.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function merged(base: ResourceMap, more: ResourceMap): ResourceMap {
-  return base.size === 0 ? more : new Map([...base, ...more]);
+/** Whether state-of-the-world responses of the type are always the whole state. */
+export function isWhole(watch: WatchedResource): boolean {
+  return FULL_STATE_TYPES.has(watch.typeUrl);
 }

@@ -1,0 +1,128 @@
+/**
+ * What the two variants have in common: the watched types of one stream, what of them is served, and the bounds on what a client may ask for.
+ */
+import type { TypeUrl } from "../../protos/index.ts";
+import {
+  canonicalName,
+  isKnownType,
+  type Resource,
+  type Snapshot,
+  typeSnapshot,
+  WILDCARD_TYPES,
+} from "../cache/index.ts";
+import { nextBeat } from "./heartbeats.ts";
+import { MAX_RESOURCE_NAME_LENGTH, MAX_RESOURCE_NAMES } from "./limits.ts";
+import type { Received, SessionOptions } from "./session.ts";
+import type { Subscription } from "./subscription.ts";
+import { forgiveNacks, WatchedResource } from "./watched-resource.ts";
+
+export type Violation = Extract<Received, { kind: "violation" }>;
+
+export class StreamState {
+  readonly watches = new Map<string, WatchedResource>();
+  readonly #options: SessionOptions;
+  #snapshot: Snapshot;
+  #nonces = 0;
+
+  constructor(snapshot: Snapshot, options: SessionOptions) {
+    this.#snapshot = snapshot;
+    this.#options = options;
+  }
+
+  get ttl(): boolean {
+    return this.#options.ttl === true;
+  }
+
+  publish(snapshot: Snapshot): void {
+    this.#snapshot = snapshot;
+    for (const watch of this.watches.values()) {
+      watch.client.offer(typeSnapshot(snapshot, watch.typeUrl));
+      forgiveNacks(watch);
+    }
+  }
+
+  /** The type of a request, or what is to be answered instead of serving it. */
+  typeOf(typeUrl: string): { readonly typeUrl: TypeUrl } | { readonly refused: Received } {
+    const { onlyType } = this.#options;
+    if (onlyType !== undefined) {
+      if (typeUrl === "" || typeUrl === onlyType) return { typeUrl: onlyType };
+      return { refused: violation("INVALID_ARGUMENT", `this service serves ${onlyType} only`) };
+    }
+    if (typeUrl === "") return { refused: violation("INVALID_ARGUMENT", "type_url is missing") };
+    return isKnownType(typeUrl) ? { typeUrl } : { refused: { kind: "unknown-type" } };
+  }
+
+  /** The watch of a type, made when it is not there yet. */
+  watch(typeUrl: TypeUrl, claimedVersion = ""): WatchedResource {
+    let watch = this.watches.get(typeUrl);
+    if (watch === undefined) {
+      watch = new WatchedResource(typeUrl, typeSnapshot(this.#snapshot, typeUrl), claimedVersion);
+      this.watches.set(typeUrl, watch);
+    }
+    return watch;
+  }
+
+  /** All resources of a type, whether or not this client asked for them. */
+  offered(typeUrl: TypeUrl): Iterable<Resource> {
+    return typeSnapshot(this.#snapshot, typeUrl).resources.values();
+  }
+
+  isWildcardType(typeUrl: TypeUrl): boolean {
+    return WILDCARD_TYPES.has(typeUrl);
+  }
+
+  /** Unique on the stream, over all types. */
+  nextNonce(): string {
+    return (++this.#nonces).toString(16);
+  }
+
+  /** The earliest heartbeat of the types that may be sent something now. */
+  nextDeadline(ready: (watch: WatchedResource) => boolean): number | undefined {
+    if (!this.ttl) return undefined;
+    let next: number | undefined;
+    for (const watch of this.watches.values()) {
+      if (watch.beats.size === 0 || !ready(watch)) continue;
+      const beat = nextBeat(watch);
+      if (beat !== undefined && (next === undefined || beat < next)) next = beat;
+    }
+    return next;
+  }
+}
+
+/** The server's own copy of a name: of a thousand streams that ask for it, each brings one of its own. */
+export function ownName(watch: WatchedResource): (name: string) => string {
+  const { resources } = watch.client.offered;
+  return (name) => resources.get(name)?.name ?? canonicalName(name);
+}
+
+/** Takes over a new subscription and forgets what concerned only the old one. For the other arguments see `ClientResources.resubscribe`. */
+export function applySubscription(
+  watch: WatchedResource,
+  next: Subscription,
+  known?: ReadonlyMap<string, string>,
+  onTheirWay?: ReadonlySet<string>,
+): void {
+  if (next === watch.subscription) return;
+  watch.client.resubscribe(next, known, onTheirWay);
+  for (const name of watch.again) if (watch.client.wanted(name) === undefined) watch.again.delete(name);
+  forgiveNacks(watch);
+}
+
+/** The first name or list that is beyond the bounds. */
+export function namesViolation(...lists: readonly (readonly string[])[]): Violation | undefined {
+  for (const names of lists) {
+    if (names.length > MAX_RESOURCE_NAMES) return tooManyNames();
+    for (const name of names) {
+      if (name.length > MAX_RESOURCE_NAME_LENGTH) return violation("INVALID_ARGUMENT", "resource name too long");
+    }
+  }
+  return undefined;
+}
+
+export function tooManyNames(): Violation {
+  return violation("RESOURCE_EXHAUSTED", `more than ${MAX_RESOURCE_NAMES} resource names`);
+}
+
+export function violation(code: Violation["code"], message: string): Violation {
+  return { kind: "violation", code, message };
+}
