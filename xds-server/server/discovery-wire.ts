@@ -1,63 +1,207 @@
 /**
- * DiscoveryRequest and DiscoveryResponse on the wire. A response is put together from resources that are already encoded: their bytes are
- * copied behind a small head, never encoded again per stream.
+ * Discovery requests and responses on the wire, read and written by hand: a request is mostly names that were there before, and a response is mostly
+ * resources that are encoded already.
  *
- * `envoy.service.discovery.v3.DiscoveryResponse`: version_info = 1, resources = 2 (Any), type_url = 4, nonce = 5, control_plane = 6.
+ * `envoy.service.discovery.v3.DiscoveryRequest`: version_info = 1, node = 2, resource_names = 3, type_url = 4, response_nonce = 5, error_detail = 6.
+ * `DeltaDiscoveryRequest`: node = 1, type_url = 2, resource_names_subscribe = 3, resource_names_unsubscribe = 4, initial_resource_versions = 5 (map),
+ * response_nonce = 6, error_detail = 7. `google.rpc.Status`: code = 1, message = 2.
  */
+import { createHash } from "node:crypto";
 import protobuf from "protobufjs";
-import { decode, type ProtoObject } from "../../protos/index.ts";
 import type { NodeIdentity } from "../cache/index.ts";
-import type { DiscoveryRequest, PlannedResponse } from "../stream/index.ts";
+import { CallError, Status } from "../grpc/index.ts";
+import { type DeltaRequest, type DiscoveryRequest, type ErrorDetail, MAX_RESOURCE_NAMES } from "../stream/index.ts";
 
-export interface ReceivedRequest {
-  readonly request: DiscoveryRequest;
+import { fieldsOf, readNode, skip } from "./node-wire.ts";
+
+export interface DecodedRequest<Request> {
+  readonly request: Request;
   /** Envoy sends its node on the first request of a stream only. */
   readonly node: NodeIdentity | undefined;
 }
 
-/** @throws Error when the bytes are no DiscoveryRequest */
-export function decodeRequest(bytes: Uint8Array): ReceivedRequest {
-  const message = decode("envoy.service.discovery.v3.DiscoveryRequest", bytes);
-  const node = objectOf(message.node);
-  const error = objectOf(message.error_detail);
-  const names = message.resource_names;
+const NO_NAMES: readonly string[] = [];
+const NO_VERSIONS: ReadonlyMap<string, string> = new Map();
+
+/**
+ * Lists of names that streams of this server are using, by the hash of their bytes: Envoys of a group ask for the same, and a thousand of them do not keep a
+ * thousand copies. A list goes when the last stream with it goes.
+ */
+export class NameLists {
+  readonly #lists = new Map<string, WeakRef<readonly string[]>>();
+  readonly #gone = new FinalizationRegistry<string>((hash) => {
+    if (this.#lists.get(hash)?.deref() === undefined) this.#lists.delete(hash);
+  });
+
+  get(hash: string, read: () => readonly string[]): readonly string[] {
+    const known = this.#lists.get(hash)?.deref();
+    if (known !== undefined) return known;
+    const names = read();
+    this.#lists.set(hash, new WeakRef(names));
+    this.#gone.register(names, hash);
+    return names;
+  }
+}
+
+/** Reads the requests of one state-of-the-world stream. */
+export class SotwDecoder {
+  readonly #lists: NameLists;
+  /** Of the last request by type: every ACK repeats all names, so equal bytes stand for the list that was read before. */
+  readonly #names = new Map<string, { readonly hash: string; readonly names: readonly string[] }>();
+
+  constructor(lists = new NameLists()) {
+    this.#lists = lists;
+  }
+
+  /** @throws CallError for a request that is too large, Error when the bytes are no DiscoveryRequest */
+  decode(bytes: Uint8Array): DecodedRequest<DiscoveryRequest> {
+    const reader = protobuf.Reader.create(bytes);
+    let versionInfo = "";
+    let typeUrl = "";
+    let responseNonce = "";
+    let node: NodeIdentity | undefined;
+    let errorDetail: ErrorDetail | undefined;
+    // Names that stand one behind the other, as every serializer writes them: where they are.
+    let count = 0;
+    let start = 0;
+    let end = 0;
+    let scattered = false;
+    for (;;) {
+      if (reader.pos >= reader.len) break;
+      const at = reader.pos;
+      const tag = reader.uint32();
+      if (tag === 0x1a) {
+        if (count > 0 && at !== end) scattered = true;
+        if (count === 0) start = at;
+        count++;
+        reader.skip(reader.uint32());
+        end = reader.pos;
+      } else if (tag === 0x0a) versionInfo = reader.string();
+      else if (tag === 0x12) node = readNode(reader);
+      else if (tag === 0x22) typeUrl = reader.string();
+      else if (tag === 0x2a) responseNonce = reader.string();
+      else if (tag === 0x32) errorDetail = readStatus(reader);
+      else skip(reader, tag & 7);
+    }
+    tooMany(count);
+    const resourceNames =
+      count === 0
+        ? NO_NAMES
+        : scattered
+          ? namesOf(bytes)
+          : this.#known(typeUrl, bytes.subarray(start, end), (run) => namesOf(run));
+    return {
+      request: {
+        typeUrl,
+        versionInfo,
+        resourceNames,
+        responseNonce,
+        ...(errorDetail === undefined ? {} : { errorDetail }),
+      },
+      node,
+    };
+  }
+
+  #known(typeUrl: string, run: Uint8Array, read: (run: Uint8Array) => readonly string[]): readonly string[] {
+    const hash = createHash("sha1").update(run).digest("base64");
+    const known = this.#names.get(typeUrl);
+    if (known?.hash === hash) return known.names;
+    const names = this.#lists.get(hash, () => read(run));
+    // The session refuses and forgets types that it does not know; so does this.
+    if (this.#names.size < MAX_REMEMBERED_TYPES || known !== undefined) this.#names.set(typeUrl, { hash, names });
+    return names;
+  }
+}
+
+/** There are nine types; a client that makes up others is not remembered. */
+const MAX_REMEMBERED_TYPES = 16;
+
+/** Every resource_names entry of a message. */
+function namesOf(bytes: Uint8Array): readonly string[] {
+  const reader = protobuf.Reader.create(bytes);
+  const names: string[] = [];
+  while (reader.pos < reader.len) {
+    const tag = reader.uint32();
+    if (tag === 0x1a) names.push(reader.string());
+    else skip(reader, tag & 7);
+  }
+  return names;
+}
+
+/** @throws CallError for a request that is too large, Error when the bytes are no DeltaDiscoveryRequest */
+export function decodeDelta(bytes: Uint8Array): DecodedRequest<DeltaRequest> {
+  const reader = protobuf.Reader.create(bytes);
+  let typeUrl = "";
+  let responseNonce = "";
+  let node: NodeIdentity | undefined;
+  let errorDetail: ErrorDetail | undefined;
+  let subscribe: string[] | undefined;
+  let unsubscribe: string[] | undefined;
+  let versions: Map<string, string> | undefined;
+  let count = 0;
+  while (reader.pos < reader.len) {
+    const tag = reader.uint32();
+    if (tag === 0x0a) node = readNode(reader);
+    else if (tag === 0x12) typeUrl = reader.string();
+    else if (tag === 0x1a) {
+      subscribe ??= [];
+      subscribe.push(reader.string());
+      tooMany(++count);
+    } else if (tag === 0x22) {
+      unsubscribe ??= [];
+      unsubscribe.push(reader.string());
+      tooMany(++count);
+    } else if (tag === 0x2a) {
+      versions ??= new Map();
+      const [name, version] = readEntry(reader);
+      versions.set(name, version);
+      tooMany(versions.size);
+    } else if (tag === 0x32) responseNonce = reader.string();
+    else if (tag === 0x3a) errorDetail = readStatus(reader);
+    else skip(reader, tag & 7);
+  }
   return {
     request: {
-      typeUrl: textOf(message.type_url),
-      versionInfo: textOf(message.version_info),
-      resourceNames: Array.isArray(names) ? names.map(textOf) : [],
-      responseNonce: textOf(message.response_nonce),
-      ...(error === undefined
-        ? {}
-        : { errorDetail: { code: typeof error.code === "number" ? error.code : 0, message: textOf(error.message) } }),
+      typeUrl,
+      subscribe: subscribe ?? NO_NAMES,
+      unsubscribe: unsubscribe ?? NO_NAMES,
+      initialVersions: versions ?? NO_VERSIONS,
+      responseNonce,
+      ...(errorDetail === undefined ? {} : { errorDetail }),
     },
-    node: node === undefined ? undefined : { id: textOf(node.id), cluster: textOf(node.cluster) },
+    node,
   };
 }
 
-const VERSION_INFO = 0x0a;
-const RESOURCES = 0x12;
-const TYPE_URL = 0x22;
+function tooMany(count: number): void {
+  if (count > MAX_RESOURCE_NAMES) {
+    throw new CallError(Status.resourceExhausted, `more than ${MAX_RESOURCE_NAMES} resource names`);
+  }
+}
+
+function readEntry(reader: protobuf.Reader): readonly [string, string] {
+  const texts: [string, string] = ["", ""];
+  for (const [field, wire] of fieldsOf(reader)) {
+    if (wire === 2 && (field === 1 || field === 2)) texts[field - 1] = reader.string();
+    else skip(reader, wire);
+  }
+  return texts;
+}
+
+function readStatus(reader: protobuf.Reader): ErrorDetail {
+  let code = 0;
+  let message = "";
+  for (const [field, wire] of fieldsOf(reader)) {
+    if (field === 1 && wire === 0) code = reader.int32();
+    else if (field === 2 && wire === 2) message = reader.string();
+    else skip(reader, wire);
+  }
+  return { code, message };
+}
+
 const NONCE = 0x2a;
-const CONTROL_PLANE = 0x32;
 
-/** @param identifier names this server in `control_plane.identifier`; Envoy shows it as the text stat `control_plane.identifier` */
-export function encodeResponse(response: PlannedResponse, identifier: string): Buffer {
-  const writer = protobuf.Writer.create();
-  writer.uint32(VERSION_INFO).string(response.version);
-  for (const { any } of response.resources) writer.uint32(RESOURCES).bytes(any);
-  writer.uint32(TYPE_URL).string(response.typeUrl).uint32(NONCE).string(response.nonce);
-  writer.uint32(CONTROL_PLANE).fork().uint32(VERSION_INFO).string(identifier).ldelim();
-  const bytes = writer.finish();
-  // A view, not a copy.
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function objectOf(value: ProtoObject[string]): ProtoObject | undefined {
-  if (typeof value !== "object" || Array.isArray(value) || value instanceof Uint8Array) return undefined;
-  return value as ProtoObject;
-}
-
-function textOf(value: ProtoObject[string]): string {
-  return typeof value === "string" ? value : "";
+/** The part of a response that only one stream gets: its nonce. Fields of a message may come in any order. */
+export function encodeNonce(nonce: string): Uint8Array {
+  return protobuf.Writer.create().uint32(NONCE).string(nonce).finish();
 }

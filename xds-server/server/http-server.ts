@@ -2,7 +2,7 @@
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { ServerError } from "../errors.ts";
-import { splitAddress } from "./ads-server.ts";
+import { splitAddress } from "../grpc/index.ts";
 
 const TIMEOUTS = { requestTimeout: 10_000, headersTimeout: 5_000, keepAliveTimeout: 5_000 };
 const MAX_CONNECTIONS = 256;

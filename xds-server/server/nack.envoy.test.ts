@@ -3,9 +3,9 @@ import { adsBootstrap, EnvoyProcess, versionsUnderTest, waitFor } from "../../en
 import { type ProtoObject, TypeUrl } from "../../protos/index.ts";
 import { createResource, createSnapshot, type Resource, SnapshotCache } from "../cache/index.ts";
 import { silentLogger } from "../log.ts";
-import { startAdsServer } from "./ads-server.ts";
 import { createMetrics } from "./metrics.ts";
-import { nodeStatuses, type StreamRegistry } from "./stream-registry.ts";
+import { nodeStatuses, StreamRegistry } from "./stream-registry.ts";
+import { startXdsServer } from "./xds-server.ts";
 
 /** Protocol behaviour that only a real Envoy shows: rejections, and warming after a cluster change. */
 
@@ -23,7 +23,9 @@ function endpoints(name: string): Resource {
   });
 }
 
-describe.each(versionsUnderTest())("against a real Envoy, %s", (version) => {
+const variants = versionsUnderTest().flatMap((version) => [[version, "sotw"] as const, [version, "delta"] as const]);
+
+describe.each(variants)("against a real Envoy, %s, %s", (version, protocol) => {
   const toStop: (() => Promise<void>)[] = [];
   afterEach(async () => {
     for (const stop of toStop.splice(0).reverse()) await stop();
@@ -31,10 +33,10 @@ describe.each(versionsUnderTest())("against a real Envoy, %s", (version) => {
 
   async function start(...resources: readonly Resource[]) {
     const cache = new SnapshotCache();
-    const registry: StreamRegistry = new Set();
+    const registry = new StreamRegistry();
     const metrics = createMetrics();
     cache.set("default", createSnapshot(resources));
-    const ads = await startAdsServer("127.0.0.1:0", {
+    const ads = await startXdsServer("127.0.0.1:0", {
       cache,
       registry,
       metrics,
@@ -45,8 +47,8 @@ describe.each(versionsUnderTest())("against a real Envoy, %s", (version) => {
     toStop.push(() => ads.close());
     const envoy = await EnvoyProcess.start({
       version,
-      bootstrap: adsBootstrap({ xdsAddress: ads.address, nodeId: "nack-test", cluster: "t" }),
-      allowErrors: [/gRPC config/, /StreamAggregatedResources/],
+      bootstrap: adsBootstrap({ xdsAddress: ads.address, nodeId: "nack-test", cluster: "t", protocol }),
+      allowErrors: [/gRPC config/, /AggregatedResources/],
     });
     toStop.push(() => envoy.stop());
     const pushes = async () => (await metrics.registry.metrics()).match(/pushes_total\{type="CDS"\} (\d+)/)?.[1];

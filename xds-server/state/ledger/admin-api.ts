@@ -5,8 +5,8 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { ServerError } from "../../errors.ts";
+import { splitAddress } from "../../grpc/index.ts";
 import type { Logger } from "../../log.ts";
-import { splitAddress } from "../../server/ads-server.ts";
 import { type HttpServer, startHttpServer } from "../../server/http-server.ts";
 import { type BudgetAdmin, parseChange } from "./budget-admin.ts";
 import { PERIODS } from "./calendar.ts";

@@ -1,12 +1,11 @@
 /** The gRPC side: Envoy's Rate Limit Service and `grpc.health.v1.Health/Check` on one port. */
 import { ServerError } from "../../errors.ts";
+import { CallError, Status, splitAddress, startGrpcServer, type UnaryMethod } from "../../grpc/index.ts";
 import type { Logger } from "../../log.ts";
-import { splitAddress } from "../../server/ads-server.ts";
 import { type Ledger, RequestError } from "./ledger.ts";
 import type { LedgerMetrics } from "./metrics.ts";
 import { decodeRequest, encodeResponse, type RateLimitRequest, SERVICE_PATH } from "./protocol.ts";
 import { type LedgerStore, StoreError } from "./store.ts";
-import { CallError, Status, startUnaryServer, type UnaryMethod } from "./unary-server.ts";
 
 /** Bytes of one request: 32 descriptors with 32 entries of a few hundred bytes. */
 const MAX_REQUEST_BYTES = 256 * 1024;
@@ -48,7 +47,7 @@ export async function startRlsServer(address: string, context: RlsContext): Prom
   const { host, port } = splitAddress(address);
   const { store, metrics, log } = context;
   try {
-    const server = await startUnaryServer({
+    const server = await startGrpcServer({
       host: host.replace(/^\[|\]$/g, ""),
       port,
       methods: new Map<string, UnaryMethod>([

@@ -2,36 +2,22 @@
  * The loads feed: filters ask this server what the engines behind their endpoints have to do, so that engines are scraped once for all Envoys. A gRPC service beside ADS
  * on the same port.
  */
-import { type handleUnaryCall, type ServiceDefinition, status, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import type { Registry } from "prom-client";
+import { CallError, Status, type UnaryMethod } from "../../grpc/index.ts";
 import { createLoadsMetrics } from "./metrics.ts";
 import { decodeFetch, encodeLoads, FETCH_PATH } from "./protocol.ts";
 import { httpScrape } from "./scrape.ts";
 import { type EndpointState, type LoadsPool, LoadsScraper } from "./scraper.ts";
 
 export interface LoadsFeed {
-  readonly definition: ServiceDefinition;
-  readonly implementation: UntypedServiceImplementation;
+  /** gRPC methods by path. */
+  readonly methods: ReadonlyMap<string, UnaryMethod>;
   /** By name; what is known of endpoints that stay is kept. */
   configure(pools: ReadonlyMap<string, LoadsPool>): void;
   /** For people: by pool. */
   view(): Readonly<Record<string, readonly object[]>>;
   close(): void;
 }
-
-const passThrough = (bytes: Buffer): Buffer => bytes;
-
-const DEFINITION = {
-  fetch: {
-    path: FETCH_PATH,
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: passThrough,
-    requestDeserialize: passThrough,
-    responseSerialize: passThrough,
-    responseDeserialize: passThrough,
-  },
-} as const satisfies ServiceDefinition;
 
 /** @param registry gets the metrics `tokenmesh_loads_*` */
 export function createLoadsFeed(registry: Registry): LoadsFeed {
@@ -57,23 +43,21 @@ export function createLoadsFeed(registry: Registry): LoadsFeed {
       return { known, unknown: states.length - known };
     },
   });
-  const fetch: handleUnaryCall<Buffer, Buffer> = ({ request }, callback) => {
+  const fetch: UnaryMethod = (message) => {
     let pool: string;
     try {
-      pool = decodeFetch(request);
+      pool = decodeFetch(message);
     } catch {
       metrics.requests.inc({ result: "malformed" });
-      callback({ code: status.INVALID_ARGUMENT, details: "not a FetchRequest" });
-      return;
+      throw new CallError(Status.invalidArgument, "not a FetchRequest");
     }
     const endpoints = scraper.ask(pool);
     metrics.requests.inc({ result: endpoints === undefined ? "unknown_pool" : "ok" });
-    if (endpoints === undefined) callback({ code: status.NOT_FOUND, details: "there is no such pool" });
-    else callback(null, encodeLoads(endpoints));
+    if (endpoints === undefined) throw new CallError(Status.notFound, "there is no such pool");
+    return encodeLoads(endpoints);
   };
   return {
-    definition: DEFINITION,
-    implementation: { fetch },
+    methods: new Map([[FETCH_PATH, fetch]]),
     configure: (pools) => scraper.configure(pools),
     view: () =>
       Object.fromEntries([...scraper.pools.keys()].map((name) => [name, scraper.look(name).map(endpointView)])),

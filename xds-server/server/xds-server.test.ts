@@ -3,10 +3,12 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { waitFor } from "../../envoy/harness/wait-for.ts";
 import { decode, encode, type ProtoObject, TypeUrl } from "../../protos/index.ts";
 import { createResource, createSnapshot, type Snapshot, SnapshotCache } from "../cache/index.ts";
+import { splitAddress } from "../grpc/index.ts";
 import { silentLogger } from "../log.ts";
-import { ADS_SERVICE, type AdsServer, splitAddress, startAdsServer } from "./ads-server.ts";
+import { ADS_SOTW_PATH } from "./discovery-services.ts";
 import { createMetrics, type ServerMetrics } from "./metrics.ts";
-import { nodeStatuses, openNacks, type StreamRegistry } from "./stream-registry.ts";
+import { nodeStatuses, openNacks, StreamRegistry } from "./stream-registry.ts";
+import { startXdsServer, type XdsServer } from "./xds-server.ts";
 
 /** The server over a real gRPC connection, against a client that is not Envoy. */
 
@@ -20,7 +22,7 @@ class TestStream {
   readonly #call: ClientDuplexStream<Buffer, Buffer>;
 
   constructor(client: Client, metadata = new Metadata()) {
-    this.#call = client.makeBidiStreamRequest(ADS_SERVICE.streamAggregatedResources.path, pass, pass, metadata);
+    this.#call = client.makeBidiStreamRequest(ADS_SOTW_PATH, pass, pass, metadata);
     this.#call.on("data", (bytes: Buffer) => this.responses.push(decode(RESPONSE, bytes)));
     this.#call.on("error", (error: ServiceError) => {
       this.end = error;
@@ -65,14 +67,14 @@ describe("ADS server", () => {
   let cache: SnapshotCache;
   let registry: StreamRegistry;
   let metrics: ServerMetrics;
-  let server: AdsServer;
+  let server: XdsServer;
   let client: Client;
 
   beforeEach(async () => {
     cache = new SnapshotCache();
-    registry = new Set();
+    registry = new StreamRegistry();
     metrics = createMetrics();
-    server = await startAdsServer("127.0.0.1:0", {
+    server = await startXdsServer("127.0.0.1:0", {
       cache,
       registry,
       metrics,
@@ -197,7 +199,9 @@ describe("ADS server", () => {
     await stream.response(0);
     stream.close();
     await waitFor(() => registry.size === 0, { timeoutMs: 5_000, what: "the stream to be forgotten" });
-    expect(await metrics.registry.metrics()).toContain("tokenmesh_xds_streams 0");
+    expect(await metrics.registry.metrics()).toContain(
+      'tokenmesh_xds_streams{variant="sotw",service="ADS",group="default"} 0',
+    );
   });
 
   it("a client that does not read holds up nobody and gets one response however often things change", async () => {
@@ -230,7 +234,7 @@ describe("ADS server", () => {
 
   it("says which address it cannot bind", async () => {
     const context = { cache, registry, metrics, log: silentLogger, identifier: "test", now: () => 0 };
-    await expect(startAdsServer(server.address, context)).rejects.toThrow(`cannot listen on ${server.address}`);
+    await expect(startXdsServer(server.address, context)).rejects.toThrow(`cannot listen on ${server.address}`);
     expect(() => splitAddress("nonsense")).toThrow("not HOST:PORT");
     expect(splitAddress("[::1]:80")).toEqual({ host: "[::1]", port: 80 });
   });

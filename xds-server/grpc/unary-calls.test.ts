@@ -3,15 +3,15 @@ import { createConnection, type Socket } from "node:net";
 import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
-import { waitFor } from "../../../envoy/harness/index.ts";
+import { waitFor } from "../../envoy/harness/index.ts";
 import {
   CallError,
+  type GrpcServer,
+  type GrpcServerOptions,
   Status,
-  startUnaryServer,
+  startGrpcServer,
   type UnaryMethod,
-  type UnaryServer,
-  type UnaryServerOptions,
-} from "./unary-server.ts";
+} from "./index.ts";
 
 /** Unary gRPC over HTTP/2: against grpc-js as a client, requests by hand, and bytes that are no HTTP/2. */
 
@@ -32,11 +32,11 @@ describe("unary server", () => {
     echoed = 0;
   });
 
-  async function start(options: Partial<UnaryServerOptions> = {}): Promise<UnaryServer & { address: string }> {
+  async function start(options: Partial<GrpcServerOptions> = {}): Promise<GrpcServer & { address: string }> {
     const held = new Promise<void>((resolve) => {
       release = resolve;
     });
-    const server = await startUnaryServer({
+    const server = await startGrpcServer({
       host: "127.0.0.1",
       port: 0,
       methods: new Map<string, UnaryMethod>([

@@ -1,0 +1,136 @@
+/** A gRPC call in which both sides send as many messages as they like, until one of them ends it. */
+import { constants, type ServerHttp2Stream } from "node:http2";
+import { MessageReader, prefixed } from "./framing.ts";
+import type { Peer } from "./peer.ts";
+import { CallError, INTERNAL, percentEncoded, type Status } from "./status.ts";
+import type { UnaryConnection } from "./unary-call.ts";
+
+/** Takes a call: sets what it wants to hear (`onMessage` and so on) before it returns. */
+export type StreamMethod = (call: StreamCall) => void;
+
+const HEADERS = { ":status": 200, "content-type": "application/grpc" } as const;
+
+/** How long a call that this side has ended may take to send what is on its way; a peer that does not read would hold it for ever. */
+const LAST_WORDS_MS = 2_000;
+
+/** One object per stream, and no closures: thousands of them are open at a time. */
+export class StreamCall {
+  readonly peer: Peer;
+  readonly path: string;
+  onMessage: (message: Buffer) => void = ignore;
+  /** There is room to write again. */
+  onDrain: () => void = ignore;
+  /** The peer sends no more; the call is open until {@link end}. */
+  onHalfClose: () => void = ignore;
+  /** The call is over, whoever ended it. Called once. */
+  onClose: () => void = ignore;
+  readonly #stream: ServerHttp2Stream;
+  readonly #reader: MessageReader;
+  readonly #onFailure: (error: unknown) => void;
+  #ended = false;
+  #finished = false;
+  #trailers: Readonly<Record<string, string>> = {};
+  #lastWords: NodeJS.Timeout | undefined;
+
+  constructor(stream: ServerHttp2Stream, path: string, { peer, limits }: UnaryConnection) {
+    this.#stream = stream;
+    this.path = path;
+    this.peer = peer;
+    this.#reader = new MessageReader(limits.maxMessageBytes);
+    this.#onFailure = limits.onFailure;
+    stream.on("data", (chunk: Buffer) => this.#receive(chunk));
+    stream.on("drain", () => this.run(() => this.onDrain()));
+    stream.on("end", () => this.run(() => this.onHalfClose()));
+    stream.on("aborted", () => this.#finish());
+    stream.on("close", () => {
+      clearTimeout(this.#lastWords);
+      this.#finish();
+    });
+  }
+
+  /** True when nothing can be written any more. */
+  get ended(): boolean {
+    return this.#ended || this.#finished;
+  }
+
+  /** Bytes that were written and that the peer has not taken. */
+  get bufferedBytes(): number {
+    return this.#stream.writableLength;
+  }
+
+  /**
+   * Sends one message, the bytes of `first` and `rest`. `rest` may be shared between calls: it is not copied, and not to be changed.
+   * @returns false when the buffer is full: wait for {@link onDrain}
+   */
+  write(first: Uint8Array, rest?: Uint8Array): boolean {
+    if (this.ended) return false;
+    this.#respond();
+    if (rest === undefined || rest.length === 0) return this.#stream.write(prefixed(first));
+    // Both in one system call.
+    this.#stream.cork();
+    this.#stream.write(prefixed(first, rest.length));
+    const more = this.#stream.write(rest);
+    this.#stream.uncork();
+    return more;
+  }
+
+  /** Ends the call; what was written before goes out first. */
+  end(status: Status, message = ""): void {
+    if (this.ended) return;
+    this.#ended = true;
+    const stream = this.#stream;
+    this.#trailers = {
+      "grpc-status": String(status),
+      ...(message === "" ? {} : { "grpc-message": percentEncoded(message) }),
+    };
+    if (stream.destroyed) {
+      // Its close is on the way.
+    } else if (stream.headersSent) {
+      stream.end();
+      this.#lastWords = setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), LAST_WORDS_MS).unref();
+    } else {
+      stream.respond({ ...HEADERS, ...this.#trailers }, { endStream: true });
+      if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+    }
+    this.#finish();
+  }
+
+  #respond(): void {
+    if (this.#stream.headersSent) return;
+    this.#stream.on("wantTrailers", () => {
+      this.#stream.sendTrailers(this.#trailers);
+      // What the peer still sends is not read. In this turn the reset would overtake the trailers.
+      if (!this.#stream.readableEnded) setImmediate(() => this.#stream.close(constants.NGHTTP2_NO_ERROR));
+    });
+    this.#stream.respond(HEADERS, { waitForTrailers: true });
+  }
+
+  /** Does work on this call, if it is open. A CallError ends it with its status; a mistake in the work ends this call, not the process. */
+  run(work: () => void): void {
+    if (this.ended) return;
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof CallError)) this.#onFailure(error);
+      const { status, message } = error instanceof CallError ? error : INTERNAL;
+      this.end(status, message);
+    }
+  }
+
+  #receive(chunk: Buffer): void {
+    this.run(() => {
+      for (const message of this.#reader.read(chunk)) {
+        if (this.ended) return;
+        this.onMessage(message);
+      }
+    });
+  }
+
+  #finish(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.onClose();
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,106 @@
+/**
+ * Rejections by node, type and resource. They outlive their stream: an Envoy that rejects a configuration and is restarted, or loses its connection, has still
+ * rejected it, until it accepts the type again. Those of a node that stays away are forgotten in the end.
+ */
+import { type NodeIdentity, TYPE_NAMES } from "../cache/index.ts";
+import type { Nack } from "../stream/index.ts";
+import { MAX_NACKS, NACK_MEMORY_MS } from "./limits.ts";
+
+export interface NackEntry {
+  readonly node: string;
+  readonly cluster: string;
+  readonly group: string;
+  /** CDS, EDS, ... */
+  readonly type: string;
+  readonly resource: string;
+  /** Of the rejected response. */
+  readonly version: string;
+  /** `google.rpc.Code`. */
+  readonly code: number;
+  readonly message: string;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+}
+
+export class NackRegistry {
+  readonly #maxEntries: number;
+  readonly #entries = new Map<string, NackEntry>();
+  /** Resources with an entry by node and type, so that an ACK need not look at all entries; the oldest first. */
+  readonly #byWatch = new Map<string, ReadonlySet<string>>();
+  readonly #streams = new Map<string, number>();
+  /** Nodes with entries and without stream: since when. */
+  readonly #away = new Map<string, number>();
+
+  constructor(maxEntries = MAX_NACKS) {
+    this.#maxEntries = maxEntries;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  entries(): readonly NackEntry[] {
+    return [...this.#entries.values()];
+  }
+
+  /** Takes over what a stream knows of a type after an answer of the client: `nack` is what is open, undefined when nothing is. */
+  answered(node: NodeIdentity, group: string, typeUrl: Nack["typeUrl"], nack: Nack | undefined): void {
+    const watch = `${node.id}\0${typeUrl}`;
+    const before = this.#byWatch.get(watch);
+    if (before === undefined && nack === undefined) return;
+    this.#drop(watch, before ?? []);
+    if (nack === undefined) return;
+    this.#byWatch.set(watch, new Set(nack.resources));
+    for (const resource of nack.resources) {
+      this.#entries.set(`${watch}\0${resource}`, {
+        node: node.id,
+        cluster: node.cluster,
+        group,
+        type: TYPE_NAMES[typeUrl],
+        resource,
+        version: nack.version,
+        code: nack.code,
+        message: nack.message,
+        at: nack.at,
+      });
+    }
+    for (const [oldest, resources] of this.#byWatch) {
+      if (this.#entries.size <= this.#maxEntries) break;
+      this.#drop(oldest, resources);
+      this.#away.delete(oldest.slice(0, oldest.lastIndexOf("\0")));
+    }
+  }
+
+  #drop(watch: string, resources: Iterable<string>): void {
+    this.#byWatch.delete(watch);
+    for (const resource of resources) this.#entries.delete(`${watch}\0${resource}`);
+  }
+
+  connected(nodeId: string, now: number): void {
+    this.#streams.set(nodeId, (this.#streams.get(nodeId) ?? 0) + 1);
+    this.#away.delete(nodeId);
+    this.#forget(now);
+  }
+
+  disconnected(nodeId: string, now: number): void {
+    const left = (this.#streams.get(nodeId) ?? 1) - 1;
+    if (left > 0) {
+      this.#streams.set(nodeId, left);
+      return;
+    }
+    this.#streams.delete(nodeId);
+    if ([...this.#byWatch.keys()].some((watch) => watch.startsWith(`${nodeId}\0`))) this.#away.set(nodeId, now);
+    this.#forget(now);
+  }
+
+  #forget(now: number): void {
+    for (const [nodeId, since] of this.#away) {
+      // In the order in which they went.
+      if (now - since < NACK_MEMORY_MS) break;
+      this.#away.delete(nodeId);
+      for (const [watch, resources] of this.#byWatch) {
+        if (watch.startsWith(`${nodeId}\0`)) this.#drop(watch, resources);
+      }
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import { describe, expect, it } from "vitest";
+import { PushQueue } from "./push-queue.ts";
+
+/** A queue whose event loop is turned by hand; each flush takes `costMs`. */
+function queueOf({ sliceMs = 5, costMs = 1 } = {}) {
+  let now = 0;
+  const turns: (() => void)[] = [];
+  const flushed: string[] = [];
+  const queue = new PushQueue({ defer: (work) => turns.push(work), clock: () => now, sliceMs });
+  const stream = (name: string, then: () => void = () => {}) => ({
+    flush: () => {
+      now += costMs;
+      flushed.push(name);
+      then();
+    },
+  });
+  const turn = () => {
+    for (const work of turns.splice(0)) work();
+  };
+  return { queue, stream, turn, flushed, turns };
+}
+
+describe("push queue", () => {
+  it("flushes a stream once, in a later turn, however often it was added", () => {
+    const { queue, stream, turn, flushed } = queueOf();
+    const [a, b] = [stream("a"), stream("b")];
+    for (const each of [a, b, a, a]) queue.add(each);
+    expect(flushed).toEqual([]);
+    expect(queue.size).toBe(2);
+    turn();
+    expect(flushed).toEqual(["a", "b"]);
+    expect(queue.size).toBe(0);
+  });
+
+  it("works in slices and gives the event loop a turn in between", () => {
+    const { queue, stream, turn, flushed, turns } = queueOf({ sliceMs: 5, costMs: 2 });
+    for (let i = 0; i < 7; i++) queue.add(stream(`${i}`));
+    turn();
+    expect(flushed).toHaveLength(3);
+    expect(turns).toHaveLength(1);
+    turn();
+    turn();
+    expect(flushed).toEqual(["0", "1", "2", "3", "4", "5", "6"]);
+    expect(turns).toHaveLength(0);
+  });
+
+  it("a stream that is added while it is flushed comes behind the others", () => {
+    const { queue, stream, turn, flushed } = queueOf();
+    let again = true;
+    const a = stream("a", () => {
+      if (again) queue.add(a);
+      again = false;
+    });
+    queue.add(a);
+    queue.add(stream("b"));
+    turn();
+    expect(flushed).toEqual(["a", "b", "a"]);
+  });
+
+  it("forgets a stream that is over", () => {
+    const { queue, stream, turn, flushed } = queueOf();
+    const a = stream("a");
+    queue.add(a);
+    queue.delete(a);
+    turn();
+    expect(flushed).toEqual([]);
+  });
+});

@@ -1,0 +1,63 @@
+/**
+ * Streams that may have something to send. Each is in the queue at most once, however much happened to it; so requests that come in one burst are answered
+ * together, in push order, and a change of the configuration is worked off in slices, between which the event loop reads what clients have to say.
+ */
+
+export interface Pushable {
+  /** Sends what is due. */
+  flush(): void;
+}
+
+export interface PushQueueOptions {
+  /** Runs work in a later turn of the event loop. */
+  readonly defer: (work: () => void) => void;
+  /** Monotonic, ms. */
+  readonly clock: () => number;
+  /** How long one turn may send, ms; it finishes the stream it has begun. */
+  readonly sliceMs: number;
+}
+
+export class PushQueue {
+  readonly #options: PushQueueOptions;
+  readonly #waiting = new Set<Pushable>();
+  #deferred = false;
+
+  constructor(options: PushQueueOptions) {
+    this.#options = options;
+  }
+
+  /** Streams that wait for their turn. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  add(stream: Pushable): void {
+    this.#waiting.add(stream);
+    this.#schedule();
+  }
+
+  /** For a stream that is over. */
+  delete(stream: Pushable): void {
+    this.#waiting.delete(stream);
+  }
+
+  #schedule(): void {
+    if (this.#deferred || this.#waiting.size === 0) return;
+    this.#deferred = true;
+    this.#options.defer(() => {
+      this.#deferred = false;
+      this.#drain();
+    });
+  }
+
+  #drain(): void {
+    const { clock, sliceMs } = this.#options;
+    const end = clock() + sliceMs;
+    for (const stream of this.#waiting) {
+      this.#waiting.delete(stream);
+      stream.flush();
+      if (clock() >= end) break;
+    }
+    this.#schedule();
+  }
+}
