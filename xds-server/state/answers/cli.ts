@@ -41,12 +41,10 @@ export function addAnswersOptions(serve: Command): Command {
 
 export function answersOptions(options: AnswersCommandOptions): AnswerServiceOptions {
   const { answersRedis: url, answersPrefix: prefix, answersTimeout: timeoutMs, answersBytes: memoryBytes } = options;
-  const token = tokenOf();
   const semantic = semanticOptions(options);
   return {
     memoryBytes,
     ...(semantic === undefined ? {} : { semantic }),
-    ...(token === undefined ? {} : { token }),
     ...(url === undefined ? {} : { redis: { url, timeoutMs, ...(prefix === undefined ? {} : { prefix }) } }),
   };
 }

@@ -5,12 +5,6 @@ export const CACHE_ERRORS = {
     status: 400,
     remedy: "Send one JSON object with one of `key`, `model`, `tenant` and `all`, as docs/answer-service.md has them.",
   },
-  unauthorized: { status: 401, remedy: "Send `authorization: Bearer` with the token of TOKENMESH_API_TOKEN." },
-  token_required: {
-    status: 403,
-    remedy: "Set TOKENMESH_API_TOKEN for the server, or call it from its own machine, at a loopback address.",
-  },
-  cross_site: { status: 403, remedy: "Call the API from a program: browsers are refused." },
   body_too_large: { status: 413, remedy: "Send at most 64 KiB." },
   store_unavailable: { status: 503, remedy: "Check that Redis runs and can be reached, then purge again." },
 } as const satisfies Readonly<Record<string, { status: number; remedy: string }>>;

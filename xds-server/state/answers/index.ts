@@ -3,9 +3,10 @@
  * Filters ask it after their own cache, and hear from it what was purged.
  */
 import type { IncomingMessage } from "node:http";
-import { type handleUnaryCall, type ServiceDefinition, status, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import type { Registry } from "prom-client";
+import { CallError, Status, type UnaryMethod } from "../../grpc/index.ts";
 import { type Logger, silentLogger } from "../../log.ts";
+import type { RedisOptions } from "../redis/connection.ts";
 import { AnswerCalls } from "./answer-calls.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { type AnswerMetrics, createAnswerMetrics } from "./metrics.ts";
@@ -23,7 +24,6 @@ import {
 import { PurgeKind, type PurgeTarget } from "./purge.ts";
 import { answerPurge, type JsonAnswer } from "./purge-api.ts";
 import { PurgeFeed } from "./purge-feed.ts";
-import type { RedisOptions } from "./redis-connection.ts";
 import { RedisStore } from "./redis-store.ts";
 import { SemanticAnswers } from "./semantic/index.ts";
 import { createSemanticMetrics } from "./semantic/metrics.ts";
@@ -36,16 +36,14 @@ export interface AnswerServiceOptions {
   readonly memoryBytes?: number;
   /** Answers by similarity; none by default. */
   readonly semantic?: SemanticOptions;
-  /** Bearer token of the admin API; without one only this machine may purge. */
-  readonly token?: string;
   readonly log?: Logger;
   /** ms since the epoch; the clock of the machine by default. */
   readonly now?: () => number;
 }
 
 export interface AnswerService {
-  readonly definition: ServiceDefinition;
-  readonly implementation: UntypedServiceImplementation;
+  /** gRPC methods by path. */
+  readonly methods: ReadonlyMap<string, UnaryMethod>;
   /** For people: `GET /cache`. */
   view(): Promise<object>;
   /** `POST /cache/purge`. Never rejects. */
@@ -56,27 +54,6 @@ export interface AnswerService {
 
 export const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024;
 
-const passThrough = (bytes: Buffer): Buffer => bytes;
-
-const unary = (path: string) =>
-  ({
-    path,
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: passThrough,
-    requestDeserialize: passThrough,
-    responseSerialize: passThrough,
-    responseDeserialize: passThrough,
-  }) as const;
-
-const DEFINITION = {
-  get: unary(GET_PATH),
-  put: unary(PUT_PATH),
-  purges: unary(PURGES_PATH),
-} as const satisfies ServiceDefinition;
-
-type Handler = handleUnaryCall<Buffer, Buffer>;
-
 const EMPTY = Buffer.alloc(0);
 
 /**
@@ -84,7 +61,7 @@ const EMPTY = Buffer.alloc(0);
  * @throws ServerError TM_USAGE
  */
 export function createAnswerService(registry: Registry, options: AnswerServiceOptions = {}): AnswerService {
-  const { redis, memoryBytes = DEFAULT_MEMORY_BYTES, token, log = silentLogger, now = Date.now } = options;
+  const { redis, memoryBytes = DEFAULT_MEMORY_BYTES, log = silentLogger, now = Date.now } = options;
   const similar = createSemanticMetrics(registry);
   const semantic =
     options.semantic === undefined
@@ -110,12 +87,11 @@ export function createAnswerService(registry: Registry, options: AnswerServiceOp
     return purged;
   };
   return {
-    definition: DEFINITION,
-    implementation: {
-      get: getHandler(calls, metrics),
-      put: putHandler(calls, metrics),
-      purges: purgesHandler(feed, metrics),
-    },
+    methods: new Map([
+      [GET_PATH, getMethod(calls, metrics)],
+      [PUT_PATH, putMethod(calls, metrics)],
+      [PURGES_PATH, purgesMethod(feed, metrics)],
+    ]),
     view: async () => ({
       store: store.view(),
       gets: await byLabel(metrics.gets, "result"),
@@ -133,7 +109,7 @@ export function createAnswerService(registry: Registry, options: AnswerServiceOp
           }),
       purges: await feed.view(),
     }),
-    purge: (request) => answerPurge(request, { purge, token, log }),
+    purge: (request) => answerPurge(request, { purge, log }),
     close: async () => {
       feed.close();
       semantic?.close();
@@ -142,52 +118,47 @@ export function createAnswerService(registry: Registry, options: AnswerServiceOp
   };
 }
 
-function getHandler(calls: AnswerCalls, metrics: AnswerMetrics): Handler {
-  return ({ request }, callback) => {
-    const asked = decoded(decodeGet, request);
+function getMethod(calls: AnswerCalls, metrics: AnswerMetrics): UnaryMethod {
+  return async (message) => {
+    const asked = decoded(decodeGet, message);
     if (asked === undefined) {
       metrics.gets.inc({ result: "malformed" });
-      callback({ code: status.INVALID_ARGUMENT, details: "not a GetRequest" });
-      return;
+      throw new CallError(Status.invalidArgument, "not a GetRequest");
     }
-    void calls
-      .get(asked)
-      .then((found) =>
-        callback(null, found === undefined ? EMPTY : encodeFound(found.ageMs, found.value, found.similar)),
-      );
+    const found = await calls.get(asked);
+    return found === undefined ? EMPTY : encodeFound(found.ageMs, found.value, found.similar);
   };
 }
 
-function putHandler(calls: AnswerCalls, metrics: AnswerMetrics): Handler {
-  return ({ request }, callback) => {
-    const put = decoded(decodePut, request);
+function putMethod(calls: AnswerCalls, metrics: AnswerMetrics): UnaryMethod {
+  return async (message) => {
+    const put = decoded(decodePut, message);
     if (put === undefined) {
       metrics.puts.inc({ result: "malformed" });
-      callback({ code: status.INVALID_ARGUMENT, details: "not a PutRequest" });
-      return;
+      throw new CallError(Status.invalidArgument, "not a PutRequest");
     }
-    void calls.put(put).then((stored) => callback(null, encodeStored(stored)));
+    return encodeStored(await calls.put(put));
   };
 }
 
-function purgesHandler(feed: PurgeFeed, metrics: AnswerMetrics): Handler {
-  return (call, callback) => {
-    const request = decoded(decodePurges, call.request);
+function purgesMethod(feed: PurgeFeed, metrics: AnswerMetrics): UnaryMethod {
+  return (message, call) => {
+    const request = decoded(decodePurges, message);
     if (request === undefined) {
       metrics.polls.inc({ result: "malformed" });
-      callback({ code: status.INVALID_ARGUMENT, details: "not a PurgesRequest" });
-      return;
+      throw new CallError(Status.invalidArgument, "not a PurgesRequest");
     }
-    const cancel = feed.ask(request, (answer) => {
-      metrics.polls.inc({ result: answer.purges.length > 0 ? "news" : "nothing" });
-      callback(null, encodePurges(answer));
+    return new Promise((resolve) => {
+      const cancel = feed.ask(request, (answer) => {
+        metrics.polls.inc({ result: answer.purges.length > 0 ? "news" : "nothing" });
+        resolve(encodePurges(answer));
+      });
+      if (cancel === undefined) {
+        metrics.polls.inc({ result: "refused" });
+        throw new CallError(Status.resourceExhausted, "too many calls wait for purges");
+      }
+      call.onCancel(cancel);
     });
-    if (cancel !== undefined) {
-      call.on("cancelled", cancel);
-      return;
-    }
-    metrics.polls.inc({ result: "refused" });
-    callback({ code: status.RESOURCE_EXHAUSTED, details: "too many calls wait for purges" });
   };
 }
 

@@ -14,6 +14,8 @@ export const MAX_TTL_MS = 30 * 86_400_000;
 
 /** Gets under way; more are misses at once. */
 export const MAX_GETS = 2_048;
+/** Calls to Redis under way; more fail at once. A get is one, and so is what a put stores. */
+export const MAX_STORE_CALLS = 4_096;
 /** Bytes of entries that are being packed or wait for the store; more are not stored. */
 export const MAX_PUT_BYTES = 64 * 1024 * 1024;
 /** Entries below this many bytes are stored as they are: what compression takes off them is less than what Redis adds to every key. */

@@ -6,11 +6,11 @@
  * the same (FLUSHALL, a crash without persistence), what is stored counts as purged.
  */
 import { readFileSync } from "node:fs";
-import { KEY_MARK_LIFE_MS, MARK_LIFE_MS, MAX_MARKS, MAX_PURGE_LOG } from "./limits.ts";
+import { RedisConnection, type RedisOptions } from "../redis/connection.ts";
+import { KEY_MARK_LIFE_MS, MARK_LIFE_MS, MAX_MARKS, MAX_PURGE_LOG, MAX_STORE_CALLS } from "./limits.ts";
 import { NO_HASH } from "./protocol.ts";
 import { newEpoch, type Purge, PurgeKind, type PurgeState, type PurgeTarget } from "./purge.ts";
 import { markOf, marksFor } from "./purge-marks.ts";
-import { RedisConnection, type RedisOptions } from "./redis-connection.ts";
 import { type AnswerStore, type EntryAddress, type StoredEntry, StoreError } from "./store.ts";
 
 export interface RedisStoreOptions extends RedisOptions {
@@ -33,11 +33,12 @@ export class RedisStore implements AnswerStore {
 
   /** @throws ServerError TM_USAGE */
   constructor(options: RedisStoreOptions) {
-    const { prefix = "tokenmesh:", now, onState = () => {} } = options;
+    const { prefix = "tokenmesh:", maxInFlight = MAX_STORE_CALLS, now, onState = () => {} } = options;
     this.#prefix = prefix;
     this.#now = now;
     this.#connection = new RedisConnection({
       ...options,
+      maxInFlight,
       onState: (up, reason) => {
         // Before the first entries are stored: those from before the marks were there count as purged.
         if (up) this.#begin();

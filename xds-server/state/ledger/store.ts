@@ -109,18 +109,7 @@ export interface LedgerStore {
   close(): Promise<void>;
 }
 
-/** `unavailable`: not connected, connection lost, or too slow. `busy`: too many calls under way. `failed`: the store answered with an error. */
-export type StoreErrorReason = "unavailable" | "busy" | "failed";
-
-export class StoreError extends Error {
-  readonly reason: StoreErrorReason;
-
-  constructor(reason: StoreErrorReason, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = "StoreError";
-    this.reason = reason;
-  }
-}
+export { StoreError, type StoreErrorReason } from "../store-error.ts";
 
 /** How long a name is remembered, ms. */
 export const REMEMBERED_MS = 600_000;

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Logger } from "../../../log.ts";
-import type { RedisOptions } from "../redis-connection.ts";
+import type { RedisOptions } from "../../redis/connection.ts";
 import { Embeddings } from "./embeddings.ts";
 import { EmbeddingError } from "./embeddings-call.ts";
 import { MAX_COMPARED, MAX_LOOKUPS, MAX_RECENT, RECORDS_PER_PAGE } from "./limits.ts";

@@ -7,7 +7,8 @@
  */
 import { createHash } from "node:crypto";
 import type { Cluster, Redis } from "ioredis";
-import { RedisConnection, type RedisOptions } from "../redis-connection.ts";
+import { RedisConnection, type RedisOptions } from "../../redis/connection.ts";
+import { MAX_STORE_CALLS } from "../limits.ts";
 import { RECORDS_PER_PAGE } from "./limits.ts";
 import type { Question } from "./vector-index.ts";
 import { decodeRecord, encodeRecord } from "./vector-record.ts";
@@ -38,7 +39,7 @@ export class SharedVectors {
 
   /** @throws ServerError TM_USAGE */
   constructor({ redis, model, maxQuestions }: SharedVectorsOptions) {
-    this.#connection = new RedisConnection(redis);
+    this.#connection = new RedisConnection({ maxInFlight: MAX_STORE_CALLS, ...redis });
     const hash = createHash("sha256").update(model).digest("hex").slice(0, MODEL_DIGITS);
     this.#prefix = `${redis.prefix ?? "tokenmesh:"}v:${hash}:`;
     this.#maxQuestions = maxQuestions;

@@ -5,17 +5,21 @@
 import type { Writable } from "node:stream";
 import { Cluster, Redis } from "ioredis";
 import { ServerError } from "../../errors.ts";
-import { StoreError } from "./store.ts";
+import { StoreError } from "../store-error.ts";
 
-export interface RedisOptions {
+/** What a user of a store may set. */
+export type RedisOptions = Omit<RedisConnectionOptions, "maxInFlight"> &
+  Partial<Pick<RedisConnectionOptions, "maxInFlight">>;
+
+export interface RedisConnectionOptions {
   /** `redis://user:password@host:port/db`, `rediss://` for TLS. Several, parted by commas, are nodes of a cluster. */
   readonly url: string;
   /** The nodes form a cluster; implied by several URLs. */
   readonly cluster?: boolean;
   /** After this long without an answer a call fails, ms; default 250. */
   readonly timeoutMs?: number;
-  /** Calls under way; more fail at once with `busy`. Default 4,096. */
-  readonly maxInFlight?: number;
+  /** Calls under way; more fail at once with `busy`. Each user of a connection knows how many his calls may be. */
+  readonly maxInFlight: number;
   /** Told when the connection comes and goes, with the reason. */
   readonly onState?: (up: boolean, reason: string) => void;
 }
@@ -36,8 +40,8 @@ export class RedisConnection {
   #up = false;
 
   /** @throws ServerError TM_USAGE for what is no URL of Redis */
-  constructor(options: RedisOptions) {
-    const { timeoutMs = 250, maxInFlight = 4_096, onState = () => {} } = options;
+  constructor(options: RedisConnectionOptions) {
+    const { timeoutMs = 250, maxInFlight, onState = () => {} } = options;
     this.#timeoutMs = timeoutMs;
     this.#maxInFlight = maxInFlight;
     this.#client = connect(options);
@@ -94,11 +98,16 @@ export class RedisConnection {
     });
   }
 
+  /** The nodes that hold keys: one, or those of a cluster as known now. */
+  masters(): readonly Redis[] {
+    return this.#client instanceof Cluster ? this.#client.nodes("master") : [this.#client];
+  }
+
   close(): void {
     this.#client.disconnect();
   }
 
-  /** What is asked in one turn of the event loop goes out with one write. A cluster has a connection for each node: there every command is written by itself. */
+  /** What is asked in one turn of the event loop goes out with one write, which costs more than the rest of a call. A cluster has a connection for each node: there every command is written by itself. */
   #gather(): void {
     const stream = this.#client instanceof Redis ? this.#client.stream : undefined;
     if (stream === undefined || stream === this.#gathering) return;
@@ -119,7 +128,8 @@ function failure(error: unknown): StoreError {
   return new StoreError(answered && !loading ? "failed" : "unavailable", message, { cause: error });
 }
 
-function connect({ url, cluster }: RedisOptions): Redis | Cluster {
+/** @throws ServerError TM_USAGE for what is no URL of Redis */
+export function connect({ url, cluster }: Pick<RedisConnectionOptions, "url" | "cluster">): Redis | Cluster {
   const urls = url.split(",");
   const parsed = urls.map(parse);
   const backoff = (attempt: number) => Math.min(RECONNECT_MAX_MS, RECONNECT_MIN_MS * 2 ** Math.min(attempt, 8));

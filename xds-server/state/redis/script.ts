@@ -6,6 +6,9 @@
 import { createHash } from "node:crypto";
 import { type Cluster, Command, type Redis } from "ioredis";
 
+/** Of a script: integers, texts, nil and lists of them. */
+export type RedisReply = number | string | null | readonly RedisReply[];
+
 export class RedisScript {
   readonly #lua: string;
   readonly #sha: string;
@@ -16,15 +19,11 @@ export class RedisScript {
   }
 
   /**
-   * The integers that the script returns.
+   * What the script returns.
    * @param keys at least one; on a cluster all of one slot
    * @throws Error of ioredis
    */
-  async run(
-    client: Redis | Cluster,
-    keys: readonly string[],
-    args: readonly (string | number)[],
-  ): Promise<readonly number[]> {
+  async run(client: Redis | Cluster, keys: readonly string[], args: readonly (string | number)[]): Promise<RedisReply> {
     try {
       return await this.#send(client, "EVALSHA", this.#sha, keys, args);
     } catch (error) {
@@ -47,7 +46,7 @@ export class RedisScript {
     // A cluster looks for the node of the first key.
     const command = new WrittenCommand(name, [script, "1", keys[0] ?? ""], { replyEncoding: "utf8" });
     command.text = text;
-    return client.sendCommand(command) as Promise<readonly number[]>;
+    return client.sendCommand(command) as Promise<RedisReply>;
   }
 }
 
