@@ -2,6 +2,7 @@ import { defineConfig } from "vitest/config";
 
 /**
  * unit: pure code and the Proxy-Wasm test host; no Envoy, no network beyond loopback.
+ * integration: against real servers that take minutes to build (npm run test:integration).
  * envoy: everything that starts a real Envoy; one file at a time, because two Envoys under test on two cores time each other out.
  */
 export default defineConfig({
@@ -13,8 +14,19 @@ export default defineConfig({
           name: "unit",
           setupFiles: ["./test/property-setup.ts"],
           include: ["{bench,envoy,filters,protos,test,xds-server}/**/*.test.ts"],
-          exclude: ["**/*.envoy.test.ts", "**/node_modules/**"],
+          exclude: ["**/*.envoy.test.ts", "**/*.integration.test.ts", "**/node_modules/**"],
           testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: "integration",
+          include: ["**/*.integration.test.ts"],
+          exclude: ["**/node_modules/**", "build/**"],
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+          maxWorkers: 1,
         },
       },
       {

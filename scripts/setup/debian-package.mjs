@@ -7,8 +7,9 @@ import { run, tail } from "./progress.mjs";
 const timeoutMs = 120_000;
 
 /**
- * Leaves `folder`/`program` ready to be started; resolves to the reason when it does not work. `backportsOf` is a Debian release whose backports have the
- * package while its main archive has not: on that release they are asked, on any other one what the machine's own sources name.
+ * Leaves `folder`/`program` ready to be started; resolves to the reason when it does not work. `folderOf` is where the
+ * package has the program. `backportsOf` is a Debian release whose backports have the package while its main archive has not: on that release they are
+ * asked, on any other one what the machine's own sources name.
  */
 export async function unpackPackage({ folder, ...wanted }) {
   const staging = `${folder}.part`;
@@ -20,7 +21,7 @@ export async function unpackPackage({ folder, ...wanted }) {
   }
 }
 
-async function unpack({ name, program, folder, staging, backportsOf }) {
+async function unpack({ name, program, folder, staging, backportsOf, folderOf = "usr/bin" }) {
   for (const part of ["lists/partial", "cache/archives/partial", "root"])
     mkdirSync(join(staging, part), { recursive: true });
   const backports = backportsOf !== undefined && isDebian(backportsOf);
@@ -43,7 +44,7 @@ async function unpack({ name, program, folder, staging, backportsOf }) {
     const unpacked = await run("dpkg", ["-x", join(archives, file), join(staging, "root")]);
     if (unpacked.code !== 0) return `dpkg -x ${file} failed: ${tail(unpacked.output, 3)}`;
   }
-  return finish(staging, folder, program);
+  return finish(staging, folder, program, folderOf);
 }
 
 function isDebian(codename) {
@@ -64,14 +65,14 @@ function backportSources(staging, codename) {
 }
 
 /** A start script with the libraries' folder, put in place only when the program runs. */
-async function finish(staging, folder, program) {
+async function finish(staging, folder, program, folderOf) {
   const { output: triplet, code } = await run("dpkg-architecture", ["-qDEB_HOST_MULTIARCH"]);
   const libraries = code === 0 ? [triplet.trim()] : readdirSync(join(staging, "root/usr/lib"));
   const script = [
     "#!/bin/sh",
     `root=$(dirname "$(readlink -f "$0")")/root`,
     `export LD_LIBRARY_PATH="${libraries.map((name) => `$root/usr/lib/${name}`).join(":")}"`,
-    `exec "$root/usr/bin/${program}" "$@"`,
+    `exec "$root/${folderOf}/${program}" "$@"`,
     "",
   ].join("\n");
   writeFileSync(join(staging, program), script, { mode: 0o755 });

@@ -1,0 +1,5 @@
+//go:build tools
+
+package program
+
+import _ "github.com/hashicorp/consul"

@@ -1,0 +1,1 @@
+export { ConsulSource, type ConsulTimes, consulSource } from "./consul-source.ts";

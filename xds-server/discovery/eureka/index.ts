@@ -1,0 +1,1 @@
+export { EurekaSource, type EurekaTimes, eurekaSource } from "./eureka-source.ts";
