@@ -31,6 +31,19 @@ export class Diagnostics {
     if (this.#warnings.length < MAX_ERRORS) this.#warnings.push({ code, message, remedy, file, line, column });
   }
 
+  /** What was found elsewhere; what is there already counts once. */
+  include({
+    errors,
+    warnings,
+  }: {
+    readonly errors: readonly ConfigError[];
+    readonly warnings: readonly ConfigError[];
+  }): void {
+    for (const each of errors)
+      if (this.#errors.length < MAX_ERRORS && !this.#errors.includes(each)) this.#errors.push(each);
+    for (const each of warnings) if (this.#warnings.length < MAX_ERRORS) this.#warnings.push(each);
+  }
+
   /** Of errors. */
   get count(): number {
     return this.#errors.length;

@@ -48,6 +48,11 @@ function greatestDivisor(a: number, b: number): number {
 }
 
 /** It finishes what it has and gets no more. */
-export function isDraining({ labels }: Endpoint): boolean {
-  return labels.get("tokenmesh.io/draining") === "true";
+export function isDraining({ labels, health }: Endpoint): boolean {
+  return health === "draining" || labels.get("tokenmesh.io/draining") === "true";
+}
+
+/** Whether new requests may go to it. */
+export function takesRequests(endpoint: Endpoint): boolean {
+  return endpoint.health !== "unhealthy" && !isDraining(endpoint);
 }

@@ -1,51 +1,42 @@
-/** Which document is which kind: apiVersion and kind -> reader; adds the parsed value to a model under construction. */
+/** Which document is which kind: apiVersion and kind -> reader, and the list of the model that the value goes into. */
 import { isMap, isScalar } from "yaml";
 import { type Cursor, childCursor, fail } from "./cursor.ts";
+import { documentId } from "./document-id.ts";
 import { destinationRuleSpec } from "./kinds/destination-rule.ts";
+import { discoverySourceSpec } from "./kinds/discovery-source.ts";
 import { endpointPickerSpec } from "./kinds/endpoint-picker.ts";
+import { envoyResourcesSpec } from "./kinds/envoy-resources.ts";
 import { gatewaySpec } from "./kinds/gateway.ts";
 import { llmRouterSpec } from "./kinds/llm-router.ts";
 import { metadata } from "./kinds/metadata.ts";
+import { nodeGroupSpec } from "./kinds/node-group.ts";
 import { promptCacheSpec } from "./kinds/prompt-cache.ts";
+import { secretFields, secretOf } from "./kinds/secret.ts";
 import { serviceEntrySpec } from "./kinds/service-entry.ts";
 import { tokenRateLimitSpec } from "./kinds/token-rate-limit.ts";
 import { virtualServiceSpec } from "./kinds/virtual-service.ts";
-import type {
-  DestinationRule,
-  EndpointPicker,
-  Gateway,
-  LlmRouter,
-  Metadata,
-  PromptCache,
-  ServiceEntry,
-  TokenRateLimit,
-  VirtualService,
-} from "./model.ts";
+import type { Metadata, Model } from "./model.ts";
 import { extended, object, type Reader, required } from "./reader.ts";
 import { text } from "./scalars.ts";
 import { closest } from "./spelling.ts";
 
-export type Kind =
-  | "Gateway"
-  | "ServiceEntry"
-  | "VirtualService"
-  | "DestinationRule"
-  | "LLMRouter"
-  | "TokenRateLimit"
-  | "EndpointPicker"
-  | "PromptCache";
+/** A list of the model. */
+export type ModelList = keyof Model;
 
-/** A model while files are read. `damaged` holds the kinds of which a document could not be read: references to them cannot be judged. */
-export interface ModelParts {
-  readonly gateways: Gateway[];
-  readonly serviceEntries: ServiceEntry[];
-  readonly virtualServices: VirtualService[];
-  readonly destinationRules: DestinationRule[];
-  readonly llmRouters: LlmRouter[];
-  readonly tokenRateLimits: TokenRateLimit[];
-  readonly endpointPickers: EndpointPicker[];
-  readonly promptCaches: PromptCache[];
+/** The lists of a model while they are put together. */
+export type ModelLists = { -readonly [K in ModelList]: Model[K][number][] };
+
+/** `damaged` holds the kinds of which a document could not be read: references to them cannot be judged. */
+export interface ModelParts extends ModelLists {
   readonly damaged: Set<Kind>;
+}
+
+/** What became of one document. */
+export interface ReadDocument {
+  /** `KIND/namespace/name`; undefined where that cannot be told. */
+  readonly id: string | undefined;
+  /** Adds its value to a model, or says which kinds it leaves damaged. */
+  readonly addTo: (parts: ModelParts) => void;
 }
 
 const ISTIO = ["networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3"];
@@ -54,8 +45,9 @@ const GATEWAYS_ANNOTATION = "tokenmesh.io/gateways";
 
 interface KindEntry {
   readonly apiVersions: readonly string[];
-  /** Reads the document and adds it; false when it has errors. */
-  readonly read: (cursor: Cursor, parts: ModelParts) => boolean;
+  readonly list: ModelList;
+  /** The value for its list; undefined when the document has errors. */
+  readonly read: (cursor: Cursor) => Model[ModelList][number] | undefined;
 }
 
 interface KindDocument<S> {
@@ -65,52 +57,85 @@ interface KindDocument<S> {
   readonly spec: S;
 }
 
-function kindEntry<S extends object>(
+function kindEntry<S extends object, L extends ModelList>(
   apiVersions: readonly string[],
+  list: L,
   spec: Reader<S>,
-  add: (parts: ModelParts, metadata: Metadata, spec: S) => void,
+  value: (metadata: Metadata, spec: S) => Model[L][number],
 ): KindEntry {
   const reader = object<KindDocument<S>>(
     { apiVersion: required(text()), kind: required(text()), metadata: required(metadata), spec: required(spec) },
     { ignored: ["status"] },
   );
-  return {
-    apiVersions,
-    read: (cursor, parts) => {
-      const document = reader(cursor);
-      if (document === undefined) return false;
-      add(parts, document.metadata, document.spec);
-      return true;
-    },
+  const read = (cursor: Cursor) => {
+    const document = reader(cursor);
+    return document && value(document.metadata, document.spec);
   };
+  return { apiVersions, list, read };
 }
 
-const KINDS: Readonly<Record<Kind, KindEntry>> = {
-  Gateway: kindEntry(ISTIO, gatewaySpec, (parts, meta, spec) =>
-    parts.gateways.push(extended(spec, { metadata: meta })),
-  ),
-  ServiceEntry: kindEntry(ISTIO, serviceEntrySpec, (parts, meta, spec) =>
-    parts.serviceEntries.push(extended(spec, { metadata: meta })),
-  ),
-  VirtualService: kindEntry(ISTIO, virtualServiceSpec, (parts, meta, spec) =>
-    parts.virtualServices.push(extended(spec, { metadata: meta })),
-  ),
-  DestinationRule: kindEntry(ISTIO, destinationRuleSpec, (parts, meta, spec) =>
-    parts.destinationRules.push(extended(spec, { metadata: meta })),
-  ),
-  LLMRouter: kindEntry(TOKENMESH, llmRouterSpec, (parts, meta, spec) =>
-    parts.llmRouters.push({ metadata: meta, gateways: gatewayNames(meta), spec }),
-  ),
-  TokenRateLimit: kindEntry(TOKENMESH, tokenRateLimitSpec, (parts, meta, spec) =>
-    parts.tokenRateLimits.push({ metadata: meta, gateways: gatewayNames(meta), spec }),
-  ),
-  EndpointPicker: kindEntry(TOKENMESH, endpointPickerSpec, (parts, meta, spec) =>
-    parts.endpointPickers.push({ metadata: meta, gateways: gatewayNames(meta), spec }),
-  ),
-  PromptCache: kindEntry(TOKENMESH, promptCacheSpec, (parts, meta, spec) =>
-    parts.promptCaches.push({ metadata: meta, gateways: gatewayNames(meta), spec }),
-  ),
+/** Kubernetes' own Secret has no spec. */
+const secretEntry: KindEntry = {
+  apiVersions: ["v1"],
+  list: "secrets",
+  read: (cursor) => {
+    const reader = object({
+      apiVersion: required(text()),
+      kind: required(text()),
+      metadata: required(metadata),
+      ...secretFields,
+    });
+    const document = reader(cursor);
+    return document && secretOf(cursor, document);
+  },
 };
+
+/** The fields of the spec are those of the value. */
+const flat = <S extends object>(meta: Metadata, spec: S) => extended(spec, { metadata: meta });
+
+const plain = <S extends object>(meta: Metadata, spec: S) => ({ metadata: meta, spec });
+
+/** The value is about some Gateways. */
+const ofGateways = <S extends object>(meta: Metadata, spec: S) => ({
+  metadata: meta,
+  gateways: gatewayNames(meta),
+  spec,
+});
+
+const KINDS = {
+  Gateway: kindEntry(ISTIO, "gateways", gatewaySpec, flat),
+  ServiceEntry: kindEntry(ISTIO, "serviceEntries", serviceEntrySpec, flat),
+  VirtualService: kindEntry(ISTIO, "virtualServices", virtualServiceSpec, flat),
+  DestinationRule: kindEntry(ISTIO, "destinationRules", destinationRuleSpec, flat),
+  LLMRouter: kindEntry(TOKENMESH, "llmRouters", llmRouterSpec, ofGateways),
+  TokenRateLimit: kindEntry(TOKENMESH, "tokenRateLimits", tokenRateLimitSpec, ofGateways),
+  EndpointPicker: kindEntry(TOKENMESH, "endpointPickers", endpointPickerSpec, ofGateways),
+  PromptCache: kindEntry(TOKENMESH, "promptCaches", promptCacheSpec, ofGateways),
+  DiscoverySource: kindEntry(TOKENMESH, "discoverySources", discoverySourceSpec, plain),
+  NodeGroup: kindEntry(TOKENMESH, "nodeGroups", nodeGroupSpec, plain),
+  EnvoyResources: kindEntry(TOKENMESH, "envoyResources", envoyResourcesSpec, plain),
+  Secret: secretEntry,
+} as const satisfies Readonly<Record<string, KindEntry>>;
+
+export type Kind = keyof typeof KINDS;
+
+const KIND_NAMES = Object.keys(KINDS) as readonly Kind[];
+
+/** The kinds that are read, with the versions of the API that they are known by; the first is the preferred one. */
+export const KINDS_SERVED: readonly { readonly kind: Kind; readonly apiVersions: readonly string[] }[] = KIND_NAMES.map(
+  (kind) => ({ kind, apiVersions: KINDS[kind].apiVersions }),
+);
+
+/** Where the values of a kind are in a model. */
+export function listOf(kind: Kind): ModelList {
+  return KINDS[kind].list;
+}
+
+/** A model without anything. */
+export function emptyParts(): ModelParts {
+  const lists = Object.fromEntries(KIND_NAMES.map((kind) => [KINDS[kind].list, []])) as unknown as ModelLists;
+  return { ...lists, damaged: new Set() };
+}
 
 /** The annotation `tokenmesh.io/gateways: "a, b"`; undefined for every Gateway of the namespace. */
 function gatewayNames({ annotations }: Metadata): readonly string[] | undefined {
@@ -121,26 +146,25 @@ function gatewayNames({ annotations }: Metadata): readonly string[] | undefined 
   return names?.filter((name) => name !== "");
 }
 
-/** Reads one document into the parts, or records its errors. Empty documents are skipped. */
-export function readDocument(cursor: Cursor, parts: ModelParts): void {
+/** Reads one document and records its errors; undefined for an empty one. */
+export function readDocument(cursor: Cursor): ReadDocument | undefined {
   const { node } = cursor;
-  if (node === undefined || (isScalar(node) && node.value === null)) return;
+  if (node === undefined || (isScalar(node) && node.value === null)) return undefined;
+  const unknown = { id: undefined, addTo: damageAll };
   if (!isMap(node)) {
     fail(cursor, "TM_CONFIG_WRONG_TYPE", "a document must be a mapping with apiVersion, kind, metadata and spec");
-    damageAll(parts);
-    return;
+    return unknown;
   }
   const apiVersion: unknown = node.get("apiVersion");
   const kind: unknown = node.get("kind");
   if (typeof apiVersion !== "string" || typeof kind !== "string") {
     const missing = typeof kind !== "string" ? "kind" : "apiVersion";
     fail(cursor, "TM_CONFIG_MISSING_FIELD", `field ${missing} is missing or not a text`, `Add ${missing}.`);
-    damageAll(parts);
-    return;
+    return unknown;
   }
-  const known = (Object.keys(KINDS) as Kind[]).find((each) => each === kind);
+  const known = KIND_NAMES.find((each) => each === kind);
   if (known === undefined) {
-    const guess = closest(kind, Object.keys(KINDS));
+    const guess = closest(kind, KIND_NAMES);
     const at = childCursor(cursor, node.get("kind", true), "kind");
     const remedy = guess === undefined ? undefined : `Did you mean ${guess}?`;
     fail(
@@ -149,21 +173,37 @@ export function readDocument(cursor: Cursor, parts: ModelParts): void {
       `${JSON.stringify(kind.slice(0, 80))} is not a kind that this server reads`,
       remedy,
     );
-    damageAll(parts);
-    return;
+    return unknown;
   }
-  const entry = KINDS[known];
+  const entry: KindEntry = KINDS[known];
+  const damaged = {
+    id: idOf(known, node.get("metadata")),
+    addTo: (parts: ModelParts) => void parts.damaged.add(known),
+  };
   if (!entry.apiVersions.includes(apiVersion)) {
     const at = childCursor(cursor, node.get("apiVersion", true), "apiVersion");
     const remedy = `Use ${entry.apiVersions.join(", ")}.`;
     fail(at, "TM_CONFIG_UNKNOWN_KIND", `${JSON.stringify(apiVersion.slice(0, 80))} has no kind ${known}`, remedy);
-    parts.damaged.add(known);
-    return;
+    return damaged;
   }
-  if (!entry.read(cursor, parts)) parts.damaged.add(known);
+  const value = entry.read(cursor);
+  if (value === undefined) return damaged;
+  const list = entry.list;
+  return {
+    id: documentId(known, value.metadata),
+    // The table says that values of this kind are what this list holds.
+    addTo: (parts) => void (parts[list] as unknown[]).push(value),
+  };
+}
+
+/** Of a document that has errors elsewhere; its metadata may be anything. */
+function idOf(kind: Kind, meta: unknown): string | undefined {
+  if (!isMap(meta)) return undefined;
+  const [name, namespace = "default"]: readonly unknown[] = [meta.get("name"), meta.get("namespace") ?? undefined];
+  return typeof name === "string" && typeof namespace === "string" ? documentId(kind, { name, namespace }) : undefined;
 }
 
 /** Nothing that other documents refer to can be called missing when a whole document could not be read. */
 export function damageAll(parts: ModelParts): void {
-  for (const kind of Object.keys(KINDS) as Kind[]) parts.damaged.add(kind);
+  for (const kind of KIND_NAMES) parts.damaged.add(kind);
 }

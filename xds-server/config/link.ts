@@ -3,15 +3,19 @@
  * of which some document could not be read are not judged, so one syntax error does not cause a list of follow-ups.
  */
 import type { Diagnostics } from "./diagnostics.ts";
+import { checkEndpointsFrom } from "./discovery-links.ts";
 import { appliesTo, fullName, gatewayId } from "./gateway-scope.ts";
 import { splitHostPort } from "./host-names.ts";
-import type { Kind, ModelParts } from "./kind-registry.ts";
+import { KINDS_SERVED, type Kind, listOf, type ModelParts } from "./kind-registry.ts";
+import { checkListeners } from "./listener-links.ts";
 import { CLUSTER_BYTES, llmClusterName } from "./llm-cluster-name.ts";
 import type { Destination, Gateway, LlmRouter, Metadata } from "./model.ts";
+import { checkNodeGroups } from "./node-groups.ts";
 import { checkPicker, poolPosition } from "./picker-links.ts";
 import { poolDestination } from "./picker-targets.ts";
 import type { LlmTraffic } from "./rate-limit-model.ts";
 import { positionOf } from "./reader.ts";
+import { checkCredentials } from "./secret-links.ts";
 import { serviceClusterName } from "./service-cluster-name.ts";
 import { type DestinationFault, ServiceLinks } from "./service-links.ts";
 import { trafficConflicts } from "./traffic-conflicts.ts";
@@ -30,7 +34,9 @@ export function checkLinks(parts: ModelParts, diagnostics: Diagnostics): void {
   const link = new Linker(parts, diagnostics);
   link.uniqueNames();
   link.uniqueHosts();
-  link.listeners();
+  checkListeners(parts, diagnostics);
+  checkNodeGroups(parts, diagnostics);
+  checkCredentials(parts, diagnostics);
   link.gatewayNames();
   link.destinations();
   link.llmTargets();
@@ -38,6 +44,7 @@ export function checkLinks(parts: ModelParts, diagnostics: Diagnostics): void {
   link.endpointPickers();
   link.onePerGateway();
   link.sameTraffic();
+  checkEndpointsFrom(parts, diagnostics);
 }
 
 class Linker {
@@ -52,19 +59,9 @@ class Linker {
 
   uniqueNames(): void {
     const parts = this.#parts;
-    const kinds: Readonly<Record<Kind, readonly { readonly metadata: Metadata }[]>> = {
-      Gateway: parts.gateways,
-      ServiceEntry: parts.serviceEntries,
-      VirtualService: parts.virtualServices,
-      DestinationRule: parts.destinationRules,
-      LLMRouter: parts.llmRouters,
-      TokenRateLimit: parts.tokenRateLimits,
-      EndpointPicker: parts.endpointPickers,
-      PromptCache: parts.promptCaches,
-    };
-    for (const [kind, objects] of Object.entries(kinds)) {
+    for (const { kind } of KINDS_SERVED) {
       const seen = new Map<string, Metadata>();
-      for (const { metadata } of objects) {
+      for (const { metadata } of parts[listOf(kind)]) {
         const id = fullName(metadata);
         const first = seen.get(id);
         if (first === undefined) seen.set(id, metadata);
@@ -88,30 +85,6 @@ class Linker {
         if (names.has(subset.name))
           this.#add("TM_CONFIG_DUPLICATE", subset, "name", `subset ${subset.name} is defined twice`);
         names.add(subset.name);
-      }
-    }
-  }
-
-  listeners(): void {
-    const addresses = new Map<string, object>();
-    for (const gateway of this.#parts.gateways) {
-      const names = new Set<string>();
-      for (const server of gateway.servers) {
-        const { number, name } = server.port;
-        if (names.has(name))
-          this.#add("TM_CONFIG_DUPLICATE", server.port, "name", `port name ${name} is used twice in this Gateway`);
-        names.add(name);
-        const address = `${server.bind}:${number}`;
-        if (number !== 0 && addresses.has(address)) {
-          this.#add(
-            "TM_CONFIG_CONFLICT",
-            server.port,
-            "number",
-            `${address} is already used by another server`,
-            "Use one server with several hosts, or another port.",
-          );
-        }
-        addresses.set(address, server);
       }
     }
   }

@@ -2,6 +2,8 @@
  * The typed configuration: what the YAML kinds say, with defaults filled in and durations in milliseconds. Plain data; where a value stands in
  * its file is known to `positionOf` in reader.ts.
  */
+import type { ProtoObject, TypeUrl } from "../../protos/index.ts";
+import type { DiscoverySourceSpec } from "./discovery-model.ts";
 import type { EndpointPickerSpec } from "./endpoint-picker-model.ts";
 import type { LlmRouterSpec } from "./llm-model.ts";
 import type { PromptCacheSpec } from "./prompt-cache-model.ts";
@@ -16,6 +18,8 @@ export interface Metadata {
 /** `networking.istio.io` Gateway: where Envoy listens. */
 export interface Gateway {
   readonly metadata: Metadata;
+  /** Labels of the node groups that it is served to; of no effect as long as there is no NodeGroup. Empty for all. */
+  readonly selector: ReadonlyMap<string, string>;
   readonly servers: readonly GatewayServer[];
 }
 
@@ -23,8 +27,31 @@ export interface GatewayServer {
   readonly port: { readonly number: number; readonly name: string; readonly protocol: string };
   /** Address to listen on. */
   readonly bind: string;
+  /** undefined for plain HTTP. */
+  readonly tls: ServerTls | undefined;
   /** Host names that are served: exact, `*.suffix` or `*`; a leading `namespace/` has been removed. */
   readonly hosts: readonly string[];
+}
+
+export type TlsVersion = "TLS_AUTO" | "TLSV1_0" | "TLSV1_1" | "TLSV1_2" | "TLSV1_3";
+
+export interface ServerTls {
+  /** MUTUAL asks clients for a certificate that the Secret's ca.crt has signed. */
+  readonly mode: "SIMPLE" | "MUTUAL";
+  /** Name of a Secret of the Gateway's namespace. */
+  readonly credentialName: string;
+  readonly minProtocolVersion: TlsVersion;
+  readonly maxProtocolVersion: TlsVersion;
+}
+
+/** `v1` Secret of type `kubernetes.io/tls`; texts in PEM. */
+export interface Secret {
+  readonly metadata: Metadata;
+  /** The server's certificate, and those that lead to its root behind it. */
+  readonly certificate: string;
+  readonly privateKey: string;
+  /** Who signs certificates of clients. */
+  readonly clientCa: string | undefined;
 }
 
 export type Resolution = "STATIC" | "DNS" | "DNS_ROUND_ROBIN";
@@ -48,6 +75,8 @@ export interface ServicePort {
   readonly targetPort: number | undefined;
 }
 
+export type EndpointHealth = "healthy" | "unhealthy" | "draining" | "degraded" | "unknown";
+
 export interface Endpoint {
   /** IP address or `unix:///path` (STATIC), or a host name (DNS). */
   readonly address: string;
@@ -56,6 +85,8 @@ export interface Endpoint {
   readonly labels: ReadonlyMap<string, string>;
   readonly weight: number;
   readonly locality: Locality | undefined;
+  /** As a discovery source knows it; absent where nobody says anything. */
+  readonly health?: EndpointHealth;
 }
 
 export interface Locality {
@@ -237,6 +268,62 @@ export interface PromptCache {
   readonly spec: PromptCacheSpec;
 }
 
+/** `tokenmesh.io` DiscoverySource: where ServiceEntries of its namespace may take endpoints from. */
+export interface DiscoverySource {
+  readonly metadata: Metadata;
+  readonly spec: DiscoverySourceSpec;
+}
+
+/** `tokenmesh.io` NodeGroup: Envoys that are served the same. */
+export interface NodeGroup {
+  readonly metadata: Metadata;
+  readonly spec: NodeGroupSpec;
+}
+
+export interface NodeGroupSpec {
+  /** One of them must match. Empty in the group `default` only, which is that of all other Envoys. */
+  readonly match: readonly NodeMatch[];
+  /** What selectors of Gateways ask for. */
+  readonly labels: ReadonlyMap<string, string>;
+}
+
+/** All that is there must match; a text that ends in `*` matches what begins like it. */
+export interface NodeMatch {
+  readonly id: string | undefined;
+  readonly cluster: string | undefined;
+  readonly locality: NodeLocality | undefined;
+  /** By path, its parts separated by dots. */
+  readonly metadata: ReadonlyMap<string, string> | undefined;
+}
+
+export interface NodeLocality {
+  readonly region: string | undefined;
+  readonly zone: string | undefined;
+  readonly subZone: string | undefined;
+}
+
+/** `tokenmesh.io` EnvoyResources: xDS resources that go to Envoys as they are. */
+export interface EnvoyResources {
+  readonly metadata: Metadata;
+  readonly spec: EnvoyResourcesSpec;
+}
+
+export interface EnvoyResourcesSpec {
+  /** Names of the groups that get them; undefined for all. */
+  readonly nodeGroups: readonly string[] | undefined;
+  readonly resources: readonly EnvoyResource[];
+}
+
+export interface EnvoyResource {
+  readonly typeUrl: TypeUrl;
+  readonly name: string;
+  /** The message, as protos/codec.ts writes it. */
+  readonly object: ProtoObject;
+  readonly aliases: readonly string[];
+  /** Milliseconds without news after which an Envoy forgets it; undefined for never. */
+  readonly ttlMs: number | undefined;
+}
+
 /** All kinds of one configuration; lists are sorted by namespace and name. */
 export interface Model {
   readonly gateways: readonly Gateway[];
@@ -247,4 +334,8 @@ export interface Model {
   readonly tokenRateLimits: readonly TokenRateLimit[];
   readonly endpointPickers: readonly EndpointPicker[];
   readonly promptCaches: readonly PromptCache[];
+  readonly discoverySources: readonly DiscoverySource[];
+  readonly nodeGroups: readonly NodeGroup[];
+  readonly secrets: readonly Secret[];
+  readonly envoyResources: readonly EnvoyResources[];
 }

@@ -241,11 +241,11 @@ describe("errors stand where the fault is", () => {
   it("come all at once, over all files and documents, each with code and remedy", () => {
     const result = parseConfig([
       { file: "b.yaml", text: all(SERVICE.replace("STATIC", "STATC"), ROUTER.replace("route: gpt", "rout: gpt")) },
-      { file: "a.yaml", text: GATEWAY.replace("protocol: HTTP", "protocol: HTTPS") },
+      { file: "a.yaml", text: GATEWAY.replace("protocol: HTTP", "protocol: HTTPX") },
     ]);
     if (result.ok) throw new Error("must fail");
     expect(result.errors.map(formatError)).toEqual([
-      'a.yaml:6:54: TM_CONFIG_INVALID_VALUE spec.servers[0].port.protocol: "HTTPS" is not one of HTTP, HTTP2, GRPC; Did you mean HTTP?',
+      'a.yaml:6:54: TM_CONFIG_INVALID_VALUE spec.servers[0].port.protocol: "HTTPX" is not one of HTTP, HTTP2, GRPC, HTTPS; Did you mean HTTP?',
       'b.yaml:8:15: TM_CONFIG_INVALID_VALUE spec.resolution: "STATC" is not one of STATIC, DNS, DNS_ROUND_ROBIN; Did you mean STATIC?',
       "b.yaml:16:7: TM_CONFIG_MISSING_FIELD spec.models[0]: field route is missing; Add route.",
       "b.yaml:16:24: TM_CONFIG_UNKNOWN_FIELD spec.models[0].rout: unknown field; Did you mean route?",

@@ -71,6 +71,12 @@ function placeOf(value: object): Place {
   return found;
 }
 
+/** The value, which a reader has put together itself, stands there. */
+export function placed<T extends object>(value: T, self: Position): T {
+  positions.set(value, { self, fields: new Map(), written: new Set() });
+  return value;
+}
+
 /** The value with further fields; it stands where the value stands. */
 export function extended<T extends object, U extends object>(value: T, more: U): T & U {
   const result = { ...value, ...more };
@@ -218,14 +224,15 @@ function tooFew(min: number): string {
   return `needs at least ${min} ${min === 1 ? "entry" : "entries"}`;
 }
 
-interface MapEntry {
+export interface MapEntry {
   readonly key: string;
   /** At the key, for errors about the key itself. */
   readonly keyCursor: Cursor;
   readonly value: Cursor;
 }
 
-function mapEntries(cursor: Cursor, expected: string): readonly MapEntry[] | undefined {
+/** The entries of a mapping in their order; `expected` is what there should be, for the error. */
+export function mapEntries(cursor: Cursor, expected: string): readonly MapEntry[] | undefined {
   if (!visit(cursor)) return undefined;
   if (!isMap(cursor.node)) return fail(cursor, "TM_CONFIG_WRONG_TYPE", `expected ${expected}, not ${kindOf(cursor)}`);
   const entries = new Map<string, MapEntry>();

@@ -13,6 +13,8 @@ export interface TextBounds {
   readonly what?: string;
   /** The value, or what somebody may write here by mistake, must not be shown: errors do not repeat it. */
   readonly secret?: boolean;
+  /** It may have several lines. */
+  readonly multiline?: boolean;
 }
 
 /** A text; by default 1 to 1,024 bytes without control characters. */
@@ -22,6 +24,7 @@ export function text({
   pattern,
   what = "a valid text",
   secret = false,
+  multiline = false,
 }: TextBounds = {}): Reader<string> {
   return (cursor) => {
     const value = scalar(cursor, "a text");
@@ -37,7 +40,8 @@ export function text({
     const bytes = Buffer.byteLength(value);
     if (bytes < min || bytes > max)
       return fail(cursor, "TM_CONFIG_INVALID_VALUE", `has ${bytes} bytes, expected ${min} to ${max}`);
-    if (hasControlCharacter(value)) return fail(cursor, "TM_CONFIG_INVALID_VALUE", "has control characters");
+    if (hasControlCharacter(multiline ? value.replace(/[\t\r\n]/g, "") : value))
+      return fail(cursor, "TM_CONFIG_INVALID_VALUE", "has control characters");
     if (pattern !== undefined && !pattern.test(value)) {
       return fail(cursor, "TM_CONFIG_INVALID_VALUE", `${secret ? "this" : quoted(value)} is not ${what}`);
     }

@@ -36,7 +36,7 @@ const find = (resources: readonly Resource[], typeUrl: string, name: string) => 
   return view(found);
 };
 
-describe.each(["shop", "llm", "limits", "picks", "caches"])("%s.yaml", (name) => {
+describe.each(["shop", "llm", "limits", "picks", "caches", "secure"])("%s.yaml", (name) => {
   const text = readFileSync(golden(`${name}.yaml`), "utf8");
 
   it("gives exactly the resources of the golden file", async () => {
@@ -96,6 +96,22 @@ describe("details", () => {
         },
       ],
     });
+  });
+
+  it("endpoints: weights that are too much for Envoy together become smaller in proportion", () => {
+    const endpoints = Array.from(
+      { length: 5_000 },
+      (_, index) => `{address: 10.0.${index >> 8}.${index & 255}, weight: ${index === 0 ? 1 : 1_000_000}}`,
+    );
+    const text = SERVICE.replace(/endpoints: .*/, `endpoints: [${endpoints.join(", ")}]`);
+    const { endpoints: localities } = find(build(text), TypeUrl.endpoints, "outbound|80||app.test") as {
+      endpoints: { lb_endpoints: { load_balancing_weight: { value: number } }[]; load_balancing_weight: object }[];
+    };
+    const weights = localities[0]?.lb_endpoints.map((each) => each.load_balancing_weight.value) ?? [];
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    expect(localities[0]?.load_balancing_weight).toEqual({ value: sum });
+    expect([sum <= 4_294_967_295, weights[0], new Set(weights.slice(1)).size]).toEqual([true, 1, 1]);
+    expect(weights[1]).toBeGreaterThan(400_000);
   });
 
   it("hosts: the narrower of Gateway and VirtualService; hosts of other Gateways are left out", () => {

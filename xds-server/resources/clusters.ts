@@ -1,6 +1,7 @@
 /** Clusters: `envoy/config/cluster/v3/cluster.proto`. */
 import type { ProtoObject } from "../../protos/index.ts";
 import type { AppProtocol, LoadBalancerName, OutlierDetection, TrafficPolicy } from "../config/model.ts";
+import { type EndpointWeights, NO_WEIGHTS } from "./endpoint-weights.ts";
 import { clusterLoadAssignment, endpointMetadata, socketAddress } from "./endpoints.ts";
 import { overrideHostPolicy } from "./override-host.ts";
 import { ADS, any, protoDuration, someOf, wrapped } from "./proto-values.ts";
@@ -25,13 +26,13 @@ export function isEdsCluster({ service }: ClusterTarget): boolean {
 }
 
 /** @param isPicked whether a filter picks its endpoints; then the balancer of its policy is not asked */
-export function cluster(target: ClusterTarget, isPicked = false): ProtoObject {
+export function cluster(target: ClusterTarget, isPicked = false, weights = NO_WEIGHTS): ProtoObject {
   const name = clusterName(target);
   const policy = effectivePolicy(target);
   const { connectionPool } = policy;
   return {
     name,
-    ...discovery(target, name),
+    ...discovery(target, name, weights),
     connect_timeout: protoDuration(connectionPool?.tcp?.connectTimeout ?? CONNECT_TIMEOUT_MS),
     ...(isPicked
       ? { load_balancing_policy: overrideHostPolicy() }
@@ -65,7 +66,7 @@ export function effectivePolicy({ service, subset }: ClusterTarget): TrafficPoli
   };
 }
 
-function discovery(target: ClusterTarget, name: string): ProtoObject {
+function discovery(target: ClusterTarget, name: string, weights: EndpointWeights): ProtoObject {
   const { service, port } = target;
   const { resolution, endpoints } = service.entry;
   if (resolution === "STATIC") return { type: "EDS", eds_cluster_config: { eds_config: ADS, service_name: name } };
@@ -73,7 +74,7 @@ function discovery(target: ClusterTarget, name: string): ProtoObject {
   const address = socketAddress(service.host, port.targetPort ?? port.number);
   const assignment =
     endpoints.length > 0
-      ? clusterLoadAssignment(target)
+      ? clusterLoadAssignment(target, weights)
       : {
           cluster_name: name,
           endpoints: [{ lb_endpoints: [{ endpoint: { address }, metadata: endpointMetadata(target) }] }],
@@ -100,10 +101,13 @@ function outlierDetection(config: OutlierDetection): ProtoObject {
   };
 }
 
-/** Envoy sends to unhealthy endpoints, too, when less than half are healthy. Behind a picker that would undo what it does, so it is off. */
-function commonLbConfig(config: OutlierDetection | undefined, isPicked: boolean): ProtoObject | undefined {
+/**
+ * Envoy sends to unhealthy endpoints, too, when less than half are healthy. Behind a picker that would undo what it does, so it is off. And it gathers changes of
+ * weights and health for a second, in which who drains gets more: with an empty window they count when they are acknowledged.
+ */
+function commonLbConfig(config: OutlierDetection | undefined, isPicked: boolean): ProtoObject {
   const percent = config?.minHealthPercent ?? (isPicked ? 0 : undefined);
-  return percent === undefined ? undefined : { healthy_panic_threshold: { value: percent } };
+  return { healthy_panic_threshold: percent === undefined ? undefined : { value: percent }, update_merge_window: {} };
 }
 
 function protocolOptions(protocol: AppProtocol, { connectionPool }: TrafficPolicy): ProtoObject {

@@ -6,6 +6,7 @@ import { splitHostPort } from "../config/host-names.ts";
 import type { LlmRouterSpec } from "../config/llm-model.ts";
 import type { TokenRateLimit } from "../config/model.ts";
 import { type CacheConfiguration, cacheJson } from "./cache-configuration.ts";
+import type { EndpointWeights } from "./endpoint-weights.ts";
 import { DEFAULT_BUFFER_BYTES } from "./listeners.ts";
 import { clusterReferences, llmClusterReferences } from "./llm-clusters.ts";
 import { codeOf, type FilterCode, type LlmFilter } from "./llm-filters.ts";
@@ -38,32 +39,33 @@ export interface BuiltFilter {
   readonly picker: PickerConfiguration | undefined;
 }
 
-/**
- * @param asksServer whether Envoys can ask this server for the loads of endpoints and for stored answers
- * @throws Error when there is no module for the filter
- */
-export function builtFilter(
-  filter: LlmFilter,
-  modules: WasmModules,
-  index: ServiceIndex,
-  asksServer: boolean,
-): BuiltFilter {
+/** What filters are built from besides their documents. */
+export interface FilterContext {
+  readonly modules: WasmModules;
+  readonly index: ServiceIndex;
+  /** Whether Envoys can ask this server for the loads of endpoints and for stored answers. */
+  readonly asksServer: boolean;
+  readonly weights: EndpointWeights;
+}
+
+/** @throws Error when there is no module for the filter */
+export function builtFilter(filter: LlmFilter, context: FilterContext): BuiltFilter {
+  const { modules, index, asksServer } = context;
   const code = codeOf(filter);
   const module = modules[code];
   if (module === undefined) throw new Error(`the module of ${code} is missing`);
   const serviceCluster = filter.limit && rateLimitCluster(filter.limit, index);
   const { cache: document } = filter;
   const cache = document && { document, answersCluster: asksServer ? ANSWERS_CLUSTER : undefined };
-  return { filter, module, serviceCluster, cache, picker: pickerOf(filter, index, asksServer) };
+  return { filter, module, serviceCluster, cache, picker: pickerOf(filter, context) };
 }
 
 function pickerOf(
   { picker, router }: LlmFilter,
-  index: ServiceIndex,
-  asksServer: boolean,
+  { index, asksServer, weights }: FilterContext,
 ): PickerConfiguration | undefined {
   if (picker === undefined) return undefined;
-  const pools = resolvedPools(picker, router, index);
+  const pools = resolvedPools(picker, router, index, weights);
   const asks = asksServer && picker.spec.feed !== undefined && pools.some(({ endpoints }) => endpoints !== undefined);
   return { spec: picker.spec, pools, feedCluster: asks ? LOADS_CLUSTER : undefined };
 }
@@ -158,6 +160,12 @@ export function filterBufferBytes({ router, traffic }: LlmFilter): number {
   // Envoy 1.36 and 1.37 count a held body twice: over half the limit they give up retries.
   const copies = router?.spec.rules.some(({ fallback }) => fallback !== undefined) ? 2 : 1;
   return copies * traffic.maxBodyBytes + DEFAULT_BUFFER_BYTES;
+}
+
+/** What {@link filterConfig} depends on; equal values where it is the same. */
+export function filterInputs(built: BuiltFilter): readonly unknown[] {
+  const { router, limit, cache, picker } = built.filter;
+  return [built.module, router, limit, cache, picker, configurationOf(built)];
 }
 
 export function filterConfig(built: BuiltFilter): ProtoObject {

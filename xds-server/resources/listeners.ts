@@ -6,6 +6,7 @@ import { socketAddress } from "./endpoints.ts";
 import { ENDPOINT_HEADER, PREFIX_HEADER } from "./override-host.ts";
 import { ADS, any, protoDuration } from "./proto-values.ts";
 import { streamEndFilter } from "./stream-end.ts";
+import { transportSocket } from "./tls.ts";
 
 /** Read and write buffer of a connection when no filter needs more: Envoy's own default. */
 export const DEFAULT_BUFFER_BYTES = 1024 * 1024;
@@ -47,6 +48,7 @@ export function listener(
     per_connection_buffer_limit_bytes: { value: bufferBytes },
     filter_chains: [
       {
+        transport_socket: transportSocket(gateway, server),
         filters: [
           ...filters.network.map(streamEndFilter),
           {

@@ -4,16 +4,16 @@ import type { PickerPool } from "../config/endpoint-picker-model.ts";
 import {
   ADAPTER_LABEL,
   endpointPort,
-  isDraining,
   isUnixSocket,
   MODEL_LABEL,
   namesOf,
   scaledWeights,
-  selectedEndpoints,
+  takesRequests,
 } from "../config/endpoint-selection.ts";
 import { appliesTo } from "../config/gateway-scope.ts";
-import type { EndpointPicker, LlmRouter, Locality, Model } from "../config/model.ts";
+import type { EndpointPicker, LlmRouter, Locality, Model, ServiceEntry } from "../config/model.ts";
 import { poolDestination, poolTargets } from "../config/picker-targets.ts";
+import { type EndpointWeights, NO_WEIGHTS, targetEndpoints } from "./endpoint-weights.ts";
 import { type ClusterTarget, indexServices, resolveDestination, type ServiceIndex } from "./service-index.ts";
 
 export interface PickerEndpoint {
@@ -24,6 +24,7 @@ export interface PickerEndpoint {
   /** Empty for all. */
   readonly models: readonly string[];
   readonly adapters: readonly string[];
+  /** It gets no more requests. */
   readonly draining: boolean;
 }
 
@@ -40,6 +41,7 @@ export function resolvedPools(
   { metadata, spec }: EndpointPicker,
   router: LlmRouter | undefined,
   index: ServiceIndex,
+  weights: EndpointWeights = NO_WEIGHTS,
 ): readonly ResolvedPool[] {
   const find = (destination: Parameters<typeof resolveDestination>[1], namespace: string) => {
     const { service, port } = resolveDestination(index, destination, namespace);
@@ -48,16 +50,18 @@ export function resolvedPools(
   return spec.pools.map((pool) => ({
     pool,
     targets: poolTargets(pool, metadata.namespace, router, find),
-    endpoints: poolEndpoints(pool, resolveDestination(index, poolDestination(pool), metadata.namespace)),
+    endpoints: poolEndpoints(pool, resolveDestination(index, poolDestination(pool), metadata.namespace), weights),
   }));
 }
 
 function poolEndpoints(
   pool: PickerPool,
-  { service, port, subset }: ClusterTarget,
+  target: ClusterTarget,
+  weights: EndpointWeights,
 ): readonly PickerEndpoint[] | undefined {
+  const { service, port, subset } = target;
   if (service.entry.resolution !== "STATIC") return undefined;
-  const selected = selectedEndpoints(service.entry, subset?.labels ?? pool.subset?.labels);
+  const selected = targetEndpoints(target, weights, subset?.labels ?? pool.subset?.labels);
   const weightOf = scaledWeights(selected);
   const endpoints = new Map<string, PickerEndpoint>();
   for (const each of selected) {
@@ -70,7 +74,7 @@ function poolEndpoints(
       locality: each.locality,
       models: namesOf(each, MODEL_LABEL),
       adapters: namesOf(each, ADAPTER_LABEL),
-      draining: isDraining(each),
+      draining: !takesRequests(each),
     });
   }
   return [...endpoints.values()];
@@ -94,6 +98,16 @@ export function pickedClusters(model: Model, index: ServiceIndex): (target: Clus
     }
   }
   return (target) => picked.has(key(target, "*")) || picked.has(key(target, target.subset?.name ?? ""));
+}
+
+/** The services of all pools: their endpoints stand in configurations of filters. */
+export function pickedEntries(model: Model): ReadonlySet<ServiceEntry> {
+  if (model.endpointPickers.length === 0) return new Set();
+  const index = indexServices(model);
+  const destinations = model.endpointPickers.flatMap(({ metadata, spec }) =>
+    spec.pools.map((pool) => resolveDestination(index, poolDestination(pool), metadata.namespace)),
+  );
+  return new Set(destinations.map(({ service }) => service.entry));
 }
 
 /** A pool as the loads feed knows it: by its name, whichever documents have one of that name. */

@@ -1,5 +1,5 @@
 /** The served snapshot as JSON for people: every resource decoded, secrets hidden, long bytes (Wasm code) replaced by their size and hash. */
-import { toJson } from "../protos/index.ts";
+import { toJson } from "../../protos/index.ts";
 import {
   contentHash,
   PUSH_ORDER,
@@ -8,7 +8,7 @@ import {
   TYPE_NAMES,
   typeSnapshot,
   withoutSecrets,
-} from "./cache/index.ts";
+} from "../cache/index.ts";
 
 /** Texts longer than this are shown as size and hash. */
 const MAX_TEXT = 4_096;

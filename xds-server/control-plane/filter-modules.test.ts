@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { TypeUrl } from "../protos/index.ts";
-import { SnapshotCache, typeSnapshot } from "./cache/index.ts";
-import type { LogLevel } from "./log.ts";
-import { Publisher } from "./publisher.ts";
-import { createMetrics } from "./server/metrics.ts";
+import { TypeUrl } from "../../protos/index.ts";
+import { SnapshotCache, typeSnapshot } from "../cache/index.ts";
+import type { LogLevel } from "../log.ts";
+import { createMetrics } from "../server/metrics.ts";
+import { ControlPlane } from "./control-plane.ts";
 
 /** From the folder and the compiled filters to the cache: which filters are read, and what happens when one is missing or new. */
 
@@ -33,7 +33,7 @@ describe("the filters of a configuration", () => {
   let configDir: string;
   let wasmDir: string;
   let cache: SnapshotCache;
-  let publisher: Publisher;
+  let control: ControlPlane;
   let logged: [LogLevel, string][];
 
   beforeEach(() => {
@@ -45,7 +45,7 @@ describe("the filters of a configuration", () => {
     logged = [];
     const log = (level: LogLevel, message: string) => void logged.push([level, message]);
     const metrics = createMetrics();
-    publisher = new Publisher({ configDir, wasmDir, wasm: "inline", cache, metrics, log, now: () => 1 });
+    control = new ControlPlane({ configDir, wasmDir, wasm: "inline", cache, metrics, log, now: () => 1 });
   });
   afterEach(() => {
     for (const dir of [configDir, wasmDir]) rmSync(dir, { recursive: true, force: true });
@@ -65,20 +65,20 @@ describe("the filters of a configuration", () => {
   ])("%s is needed, and no other", (filter, documents) => {
     for (const other of ["llm-router", "token-rate-limit", "llm-gateway"]) if (other !== filter) compile(other);
     write(GATEWAY, ...documents);
-    expect(publisher.load()).toBe("rejected");
-    expect(publisher.errors).toMatchObject([
+    expect(control.load()).toBe("rejected");
+    expect(control.errors).toMatchObject([
       { code: "TM_FILTER_MISSING", file: join(wasmDir, `${filter}.wasm`), message: expect.stringContaining(filter) },
     ]);
     for (const other of ["llm-router", "token-rate-limit", "llm-gateway"])
       if (other !== filter) rmSync(join(wasmDir, `${other}.wasm`));
     // The folder is the same: it is the filter that makes it worth another look.
     compile(filter);
-    expect(publisher.load()).toBe("published");
+    expect(control.load()).toBe("published");
     expect(filters().map(({ name }) => name)).toEqual([expect.stringMatching(`^tokenmesh\\.${filter}/`)]);
-    expect(publisher.load()).toBe("unchanged");
+    expect(control.load()).toBe("unchanged");
     const [before] = filters();
     compile(filter, "22");
-    expect(publisher.load()).toBe("published");
+    expect(control.load()).toBe("published");
     expect(filters()[0]?.name).toBe(before?.name);
     expect(filters()[0]?.version).not.toBe(before?.version);
   });
@@ -86,15 +86,15 @@ describe("the filters of a configuration", () => {
   it("all that are missing are named, and what was served stays", () => {
     compile("llm-router");
     write(GATEWAY, ROUTER);
-    expect(publisher.load()).toBe("published");
+    expect(control.load()).toBe("published");
     const before = filters();
     rmSync(join(wasmDir, "llm-router.wasm"));
     const second = GATEWAY.replace("edge", "second");
     const routed = ROUTER.replace("{name: chat}", "{name: chat, annotations: {tokenmesh.io/gateways: edge}}");
     const limited = LIMIT.replace("{name: budgets}", "{name: budgets, annotations: {tokenmesh.io/gateways: second}}");
     write(GATEWAY, second, routed, limited);
-    expect(publisher.load()).toBe("rejected");
-    const names = publisher.errors.map(({ file }) => file.slice(wasmDir.length + 1));
+    expect(control.load()).toBe("rejected");
+    const names = control.errors.map(({ file }) => file.slice(wasmDir.length + 1));
     expect([...names].sort()).toEqual(["llm-router.wasm", "token-rate-limit.wasm"]);
     expect(filters()).toEqual(before);
   });
@@ -102,10 +102,10 @@ describe("the filters of a configuration", () => {
   it("one that no Gateway has is built, with a warning as long as that is so", () => {
     compile("token-rate-limit");
     write(GATEWAY, LIMIT.replace("{name: budgets}", "{name: budgets, namespace: other}"));
-    expect(publisher.load()).toBe("published");
-    expect([publisher.errors, filters()]).toMatchObject([[], [{ name: "tokenmesh.token-rate-limit/other/budgets" }]]);
+    expect(control.load()).toBe("published");
+    expect([control.errors, filters()]).toMatchObject([[], [{ name: "tokenmesh.token-rate-limit/other/budgets" }]]);
     const warning = { code: "TM_CONFIG_UNUSED", file: join(configDir, "a.yaml"), line: 9, column: 18 };
-    expect(publisher.warnings).toMatchObject([warning]);
+    expect(control.warnings).toMatchObject([warning]);
     expect(logged.filter(([level]) => level === "warn")).toEqual([
       [
         "warn",
@@ -114,17 +114,17 @@ describe("the filters of a configuration", () => {
     ]);
     // What is served is what the warning is about.
     write(GATEWAY, "kind: X");
-    expect(publisher.load()).toBe("rejected");
-    expect(publisher.warnings).toHaveLength(1);
+    expect(control.load()).toBe("rejected");
+    expect(control.warnings).toHaveLength(1);
     logged.length = 0;
     write(GATEWAY, LIMIT);
-    expect(publisher.load()).toBe("published");
-    expect([publisher.warnings, logged.filter(([level]) => level === "warn")]).toEqual([[], []]);
+    expect(control.load()).toBe("published");
+    expect([control.warnings, logged.filter(([level]) => level === "warn")]).toEqual([[], []]);
   });
 
   it("none is needed without such documents", () => {
     write(GATEWAY);
-    expect(publisher.load()).toBe("published");
+    expect(control.load()).toBe("published");
     expect(filters()).toEqual([]);
   });
 });
