@@ -38,7 +38,7 @@ export const ERRORS = {
   TM_CONFIG_UNKNOWN_KIND: {
     meaning: "The document's apiVersion and kind are not ones that the server reads.",
     remedy:
-      "Use Gateway, ServiceEntry, VirtualService or DestinationRule of networking.istio.io/v1 (v1beta1, v1alpha3), or LLMRouter, TokenRateLimit, EndpointPicker or PromptCache of tokenmesh.io/v1alpha1.",
+      "Use Gateway, ServiceEntry, VirtualService or DestinationRule of networking.istio.io/v1 (v1beta1, v1alpha3), LLMRouter, TokenRateLimit, EndpointPicker, PromptCache, DiscoverySource, NodeGroup or EnvoyResources of tokenmesh.io/v1alpha1, or Secret of v1.",
   },
   TM_CONFIG_UNKNOWN_FIELD: {
     meaning: "A field is not part of the kind's schema; usually a spelling mistake.",
@@ -86,21 +86,169 @@ export const ERRORS = {
     meaning: "A warning: a value is right and has no effect, because another document decides the same.",
     remedy: "Remove the value, or the document that the message names.",
   },
+  TM_RECORD_INVALID: {
+    meaning: "A key or a value is not one that the state store takes.",
+    remedy: "Use keys of a-z, 0-9, `/`, `.`, `_` and `-`, at most 200 characters, and values of at most 900 KiB.",
+  },
+  TM_STATE_LOCKED: {
+    meaning: "The state folder is in use by another process.",
+    remedy:
+      "Stop the other server, or give each a folder of its own; replicas share their state through Redis, Consul or Kubernetes.",
+  },
+  TM_STATE_DAMAGED: {
+    meaning: "The state folder holds files that are not what the server has written.",
+    remedy: "Restore the files from a backup, or remove them: what they held is lost then.",
+  },
+  TM_WEIGHT_INVALID: {
+    meaning: "Weights that were asked for are not ones that endpoints can have; none of them was set.",
+    remedy:
+      "Send 1 to 1,000 changes, each for another endpoint, with a weight from 0 (it drains) to 1,000,000, or null for that of the configuration; 10,000 endpoints may have one.",
+  },
+  TM_REGISTRY_INVALID: {
+    meaning: "A request to the registry names a service or an instance that cannot be, or its body is not an instance.",
+    remedy:
+      "Use names of a-z, 0-9, `.`, `_` and `-` (100 characters for a service, 80 for an instance), and send address, port and, if other than usual, weight, ttl, health, locality and labels.",
+  },
+  TM_REGISTRY_UNKNOWN: {
+    meaning: "The registry does not know this instance: it has not registered, has left, or was silent for too long.",
+    remedy: "Register it again.",
+  },
+  TM_REGISTRY_FULL: {
+    meaning: "The registry holds as many instances as it takes.",
+    remedy: "Remove instances; the registry takes 10,000.",
+  },
   TM_FILTER_MISSING: {
     meaning: "The compiled filter that a configuration needs is not where the server looks for it.",
     remedy: "Build the filters: npm run build:filters.",
+  },
+  TM_DISCOVERY_UNREACHABLE: {
+    meaning: "A source of service discovery cannot be reached; the last endpoints that it named stay.",
+    remedy: "Check that it runs and that the address of the DiscoverySource is right.",
+  },
+  TM_DISCOVERY_TIMEOUT: {
+    meaning: "A source of service discovery did not answer in time; the last endpoints that it named stay.",
+    remedy: "Check its load and the network to it.",
+  },
+  TM_DISCOVERY_DENIED: {
+    meaning: "A source of service discovery refuses this server.",
+    remedy: "Check the token or the user of the DiscoverySource, and what it may read.",
+  },
+  TM_DISCOVERY_FAILED: {
+    meaning: "A source of service discovery answers with an error; the last endpoints that it named stay.",
+    remedy: "Look at the message and at the log of the source.",
+  },
+  TM_DISCOVERY_MALFORMED: {
+    meaning: "What a source of service discovery says cannot be understood; the last endpoints that it named stay.",
+    remedy: "Check that the address is that of the right kind of source, and correct what the message names.",
+  },
+  TM_DISCOVERY_TOO_LARGE: {
+    meaning: "An answer of a source of service discovery is larger than the server accepts.",
+    remedy: "Split the service, or ask for a part of it; at most 10,000 endpoints and 16 MiB are read.",
+  },
+  TM_DISCOVERY_EMPTY: {
+    meaning:
+      "A source of service discovery names no endpoint and may not know them yet; the last endpoints that it named stay.",
+    remedy: "Wait until instances have registered again; if there really are none, remove the ServiceEntry.",
+  },
+  TM_DISCOVERY_SECRET: {
+    meaning: "The token, password or caFile of a DiscoverySource cannot be read.",
+    remedy: "Set the environment variable, or write the file, that the DiscoverySource names.",
   },
   TM_BUILD_FAILED: {
     meaning: "A valid configuration could not be turned into Envoy resources. This is a mistake in tokenmesh.",
     remedy: "Report it with the message and the configuration; the last good configuration stays in force.",
   },
+  TM_ROLLBACK_UNAVAILABLE: {
+    meaning: "There is nothing that a node group could be rolled back to.",
+    remedy:
+      "Correct the configuration instead; a group can go back once all its Envoys have accepted something else than what is served.",
+  },
   TM_USAGE: {
     meaning: "An option or argument has the wrong form.",
     remedy: "Addresses are HOST:PORT, for example 127.0.0.1:0; see tokenmesh --help.",
   },
+  TM_TLS_INVALID: {
+    meaning: "A certificate, its key or the authorities of clients cannot be used for TLS.",
+    remedy: "Give PEM files; the key must be that of the certificate. The old certificates stay in use.",
+  },
   TM_LISTEN_FAILED: {
     meaning: "An address cannot be bound.",
     remedy: "Choose a free address, or port 0 for any free port.",
+  },
+  TM_API_UNPROTECTED: {
+    meaning: "The admin API is to listen beyond loopback with nothing that says who may use it.",
+    remedy: "Give --api-token-file or --api-client-ca, or listen on 127.0.0.1.",
+  },
+  TM_API_CREDENTIALS: {
+    meaning: "A token, a certificate or a key of the admin API cannot be used.",
+    remedy: "Check that the file exists, that the server may read it, and that key and certificate belong together.",
+  },
+  TM_API_BAD_REQUEST: {
+    meaning: "A request of the admin API has the wrong form.",
+    remedy: "Send what GET /openapi.json describes.",
+  },
+  TM_API_UNAUTHORIZED: {
+    meaning: "The token of a request is missing or wrong.",
+    remedy:
+      "Send authorization: Bearer TOKEN; on the command line --token-file, TOKENMESH_TOKEN_FILE or TOKENMESH_API_TOKEN.",
+  },
+  TM_API_FORBIDDEN: {
+    meaning:
+      "The admin API does not take this request from there: it comes from a web page, or from another machine without a token.",
+    remedy:
+      "Call from the server's own machine with a client that is not a browser, or start the server with --api-token-file.",
+  },
+  TM_API_NOT_FOUND: {
+    meaning: "There is nothing at this path or under this name.",
+    remedy: "See GET /openapi.json for the paths, and the list of the kind for the names.",
+  },
+  TM_API_METHOD: {
+    meaning: "The path does not know this method.",
+    remedy: "Use a method of the answer's header allow.",
+  },
+  TM_API_CONFLICT: {
+    meaning: "The document was changed by somebody else since it was read, or belongs to a file.",
+    remedy: "Read it again and repeat the change; a document of a file is changed in the file.",
+  },
+  TM_API_TOO_LARGE: {
+    meaning: "The body of a request is larger than the server accepts.",
+    remedy: "Send fewer or smaller documents at once.",
+  },
+  TM_API_TOO_MANY: {
+    meaning: "Too many requests from one address.",
+    remedy: "Come again after retry-after.",
+  },
+  TM_API_INVALID: {
+    meaning: "What was sent is no valid configuration together with what is in force. Nothing was changed.",
+    remedy: "Correct what details say.",
+  },
+  TM_API_UNKNOWN_ENDPOINT: {
+    meaning: "A weight is for a cluster or an endpoint that is not served. Nothing was changed.",
+    remedy: "See GET /api/v1/endpoints for clusters, addresses and ports.",
+  },
+  TM_API_NOT_READY: {
+    meaning: "The server has no configuration yet.",
+    remedy: "See GET /ready for what is wrong with it.",
+  },
+  TM_API_NACKED: {
+    meaning: "The change is in force on the server and an Envoy rejected it; that Envoy keeps what it had.",
+    remedy: "Correct what details say, or go back with POST /api/v1/rollback or the former document.",
+  },
+  TM_API_TIMEOUT: {
+    meaning: "The change was stored, and what the request waits for did not happen in time.",
+    remedy: "See GET /api/v1/status for what is missing, or wait longer with timeout.",
+  },
+  TM_API_UNREACHABLE: {
+    meaning: "The command line cannot reach the admin API of the server.",
+    remedy: "Give its address with --server or TOKENMESH_SERVER, and see that it runs.",
+  },
+  TM_STORE_UNAVAILABLE: {
+    meaning: "The state store does not answer, so nothing can be changed; what is served stays.",
+    remedy: "See that the store of --state runs and can be reached.",
+  },
+  TM_INTERNAL: {
+    meaning: "A request failed for a reason that is a mistake in tokenmesh.",
+    remedy: "Report it with what the server's log says.",
   },
 } as const satisfies Readonly<Record<string, ErrorEntry>>;
 

@@ -1,4 +1,7 @@
-/** Structured log: one JSON object per line. The destination is a parameter, so a test can read it and a program can keep stdout for itself. */
+/**
+ * Structured log: one JSON object per line, written by pino. The destination is a parameter, so a test can read it and a program can keep stdout for itself.
+ */
+import { pino } from "pino";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
@@ -6,18 +9,26 @@ export type LogFields = Readonly<Record<string, unknown>>;
 
 export type Logger = (level: LogLevel, message: string, fields?: LogFields) => void;
 
-const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+/** Fields that hold secrets by their name are never written, whoever logs them. */
+const HIDDEN = ["token", "password", "authorization", "privateKey", "*.token", "*.password", "*.authorization"];
 
 /**
- * A logger that writes `{"time","level","message",...fields}` lines of at least `minimum`.
+ * A logger that writes `{"level","time","message",...fields}` lines of at least `minimum`.
  * @param write takes one line with its newline; standard error by default
  */
 export function jsonLogger(minimum: LogLevel = "info", write: (line: string) => void = writeStderr): Logger {
-  const from = LEVELS.indexOf(minimum);
-  return (level, message, fields = {}) => {
-    if (LEVELS.indexOf(level) < from) return;
-    write(`${JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })}\n`);
-  };
+  const logger = pino(
+    {
+      level: minimum,
+      base: null,
+      messageKey: "message",
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (level) => ({ level }) },
+      redact: { paths: HIDDEN, censor: "(hidden)" },
+    },
+    { write },
+  );
+  return (level, message, fields = {}) => logger[level]({ ...fields }, message);
 }
 
 function writeStderr(line: string): void {

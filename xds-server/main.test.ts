@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { waitFor } from "../envoy/harness/wait-for.ts";
@@ -103,10 +104,9 @@ describe("tokenmesh", () => {
   });
 
   it("validate: 2 for a path that does not exist, and for a wrong command line", async () => {
-    expect((await cli("validate", join(folder(ROUTES), "missing")).done).code).toBe(2);
-    expect((await cli("validate").done).code).toBe(2);
-    expect((await cli("serve").done).code).toBe(2);
-    expect((await cli("nonsense").done).code).toBe(2);
+    const wrong = [["validate", join(folder(ROUTES), "missing")], ["validate"], ["serve"], ["nonsense"]];
+    const results = await Promise.all(wrong.map((args) => cli(...args).done));
+    expect(results.map(({ code }) => code)).toEqual([2, 2, 2, 2]);
     expect(await cli("--version").done).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+/) });
   });
 
@@ -124,6 +124,65 @@ describe("tokenmesh", () => {
     expect((await fetch(`${api}/ready`, { method: "POST" })).status).toBe(405);
     server.process.kill(signal);
     expect((await server.done).code).toBe(0);
+  });
+
+  it("serve: with certificates, a token and state; SIGHUP reads the certificates again; a second server cannot have the same state", async () => {
+    const where = folder(ROUTES);
+    const pem = (name: string) => join(dir, ".pem", name);
+    mkdirSync(join(dir, ".pem"));
+    const certificate = async (): Promise<string> => {
+      const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"];
+      const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+      const files = ["-keyout", pem("key"), "-out", pem("cert")];
+      expect((await run("openssl", "req", "-x509", ...key, ...subject, ...files).done).code).toBe(0);
+      return readFileSync(pem("cert"), "utf8");
+    };
+    const before = await certificate();
+    writeFileSync(pem("token"), "0123456789abcdef\n");
+    const tls = [
+      "--api-cert",
+      pem("cert"),
+      "--api-key",
+      pem("key"),
+      "--xds-cert",
+      pem("cert"),
+      "--xds-key",
+      pem("key"),
+    ];
+    const state = ["--state", `file:${join(dir, ".state")}`];
+    const server = cli("serve", "--config", where, ...tls, "--api-token-file", pem("token"), ...state);
+    await waitFor(() => server.stdout().includes("\n"), { timeoutMs: 10_000, what: `ready line (${server.stderr()})` });
+    const { xds, api } = JSON.parse(server.stdout().slice("ready ".length)) as { xds: string; api: string };
+    const access = ["--server", api, "--ca", pem("cert")];
+    const status = await cli("status", ...access, "--token-file", pem("token")).done;
+    expect([status.code, status.stderr, status.stdout]).toEqual([0, "", expect.stringContaining("server   ready")]);
+    const refused = await cli("status", ...access).done;
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining("TM_API_UNAUTHORIZED")]);
+    const locked = await cli("serve", "--config", where, ...state).done;
+    expect([locked.code, locked.stderr]).toEqual([2, expect.stringContaining("TM_STATE_LOCKED")]);
+
+    const shown = async (): Promise<string> => {
+      const [host = "", port = ""] = xds.split(":");
+      const socket = connect({ host, port: Number(port), rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+      await new Promise((resolve, reject) => socket.once("secureConnect", resolve).once("error", reject));
+      const raw = socket.getPeerX509Certificate()?.toString() ?? "";
+      socket.destroy();
+      return raw;
+    };
+    expect(await shown()).toBe(before);
+    const after = await certificate();
+    server.process.kill("SIGHUP");
+    await waitFor(async () => (await shown()) === after, { timeoutMs: 10_000, what: "the new certificate" });
+    server.process.kill("SIGTERM");
+    expect((await server.done).code).toBe(0);
+  });
+
+  it("serve: 2 for credentials that come alone, and beyond loopback without any", async () => {
+    const where = folder(ROUTES);
+    const alone = await cli("serve", "--config", where, "--api-cert", "x").done;
+    expect([alone.code, alone.stderr]).toEqual([2, expect.stringContaining("TM_USAGE")]);
+    const open = await cli("serve", "--config", where, "--api", "0.0.0.0:0").done;
+    expect([open.code, open.stderr]).toEqual([2, expect.stringContaining("TM_API_UNPROTECTED")]);
   });
 
   it("serve: says what is wrong, is not ready, and becomes ready when the file is corrected", async () => {

@@ -8,9 +8,9 @@ import { formatError, type Model, parseConfig } from "./config/index.ts";
 import { silentLogger } from "./log.ts";
 import { buildResources } from "./resources/index.ts";
 import { DEFAULT_BUFFER_BYTES, listener, listenerName } from "./resources/listeners.ts";
-import { type AdsServer, startAdsServer } from "./server/ads-server.ts";
 import { createMetrics } from "./server/metrics.ts";
-import type { StreamRegistry } from "./server/stream-registry.ts";
+import { StreamRegistry } from "./server/stream-registry.ts";
+import { startXdsServer, type XdsServer } from "./server/xds-server.ts";
 
 /**
  * Clusters whose endpoints are picked, in a real Envoy without a filter that picks: the test writes the header itself, to a listener that, unlike those of this server,
@@ -120,9 +120,9 @@ function resourcesOf(model: Model) {
 
 describe.each(versionsUnderTest())("clusters of an EndpointPicker in a real Envoy, %s", (version) => {
   let replicas: Replica[];
-  let ads: AdsServer;
+  let ads: XdsServer;
   let envoy: EnvoyProcess;
-  const registry: StreamRegistry = new Set();
+  const registry = new StreamRegistry();
 
   const replicaOf = (name: string): Replica => {
     const found = replicas.find((each) => each.name === name);
@@ -141,14 +141,14 @@ describe.each(versionsUnderTest())("clusters of an EndpointPicker in a real Envo
     const cache = new SnapshotCache();
     cache.set("default", createSnapshot(resourcesOf(modelOf(FILES((name) => replicaOf(name).port)))));
     const context = { cache, registry, metrics: createMetrics(), log: silentLogger, identifier: "test", now: Date.now };
-    ads = await startAdsServer("127.0.0.1:0", context);
+    ads = await startXdsServer("127.0.0.1:0", context);
     envoy = await EnvoyProcess.start({
       version,
       bootstrap: adsBootstrap({ xdsAddress: ads.address, nodeId: "picks", cluster: "test" }),
       allowErrors: [/gRPC config/, /StreamAggregatedResources/],
     });
     const settled = () => {
-      const states = [...registry].flatMap(({ session }) => [...session.watches.values()]);
+      const states = [...registry].flatMap(({ watches }) => [...watches.values()]);
       for (const { nack } of states) if (nack !== undefined) throw new Error(nack.message);
       return states.length >= 4 && states.every(({ ackedVersion }) => ackedVersion !== "");
     };

@@ -45,7 +45,11 @@ function get(address: string, path = "/", headers: Record<string, string> = {}):
   });
 }
 
-describe.each(versionsUnderTest())("a real Envoy fed over ADS, %s", (version) => {
+const combinations = versionsUnderTest().flatMap((version) =>
+  (["sotw", "delta"] as const).map((protocol) => ({ version, protocol })),
+);
+
+describe.each(combinations)("a real Envoy fed over ADS, $version, $protocol", ({ version, protocol }) => {
   let v1: Upstream;
   let v2: Upstream;
   let dir: string;
@@ -103,7 +107,7 @@ ${extra}`;
   async function startEnvoy(xdsAddress: string): Promise<EnvoyProcess> {
     const process = await EnvoyProcess.start({
       version,
-      bootstrap: adsBootstrap({ xdsAddress, nodeId: "test-envoy", cluster: "test" }),
+      bootstrap: adsBootstrap({ xdsAddress, nodeId: "test-envoy", cluster: "test", protocol }),
       // The stream to the server ends when a test stops or restarts it.
       allowErrors: [/gRPC config/, /DeltaAggregatedResources|StreamAggregatedResources/],
     });
@@ -139,7 +143,7 @@ ${extra}`;
   const listener = () => envoy.listenerAddress("default/edge/http");
 
   async function status(): Promise<{
-    nodes: { types: Record<string, { state: string; ackedVersion: string; nack?: unknown }> }[];
+    nodes: { settled: boolean; types: Record<string, { state: string; ackedVersion: string; nack?: unknown }> }[];
   }> {
     const { body } = await get(server.apiAddress, "/snapshot");
     return JSON.parse(body);
@@ -278,6 +282,33 @@ spec: {hosts: [swap.test], http: [{route: [{destination: {host: ${name}.test}}],
     write("routes.yaml", split(0, 100));
     await waitFor(async () => (await get(address)).body === "v2", { timeoutMs: 5_000, what: "the repaired route" });
     expect(server.configErrors()).toEqual([]);
+  });
+
+  it("is told nothing that it has when the server restarts", async () => {
+    const address = await listener();
+    await waitFor(async () => (await status()).nodes[0]?.types.RDS?.state === "synced", { what: "ACKs" });
+    const { xdsAddress } = server;
+    const changes = () => envoy.admin.stats("(modified|added|removed|config_reload|update_rejected|warming_clusters)$");
+    const before = await changes();
+    await server.close();
+    server = await start({ xds: xdsAddress });
+    await waitFor(
+      async () => {
+        const node = (await status()).nodes[0];
+        return node?.settled === true && ["CDS", "EDS", "LDS", "RDS"].every((type) => type in node.types);
+      },
+      { timeoutMs: 20_000, what: "the Envoy to come back" },
+    );
+    expect(await get(address)).toEqual({ status: 200, body: "v1" });
+    expect(await changes()).toEqual(before);
+    const { body } = await get(server.apiAddress, "/metrics");
+    const pushed = [...body.matchAll(/^tokenmesh_xds_pushed_bytes_total\{type="(\w+)"\} (\d+)/gm)];
+    console.info(
+      `Envoy ${version}, ${protocol}: sent again ${pushed.map(([, type, bytes]) => `${type} ${bytes}`).join(", ")}`,
+    );
+    // State of the world cannot but say everything again.
+    if (protocol === "sotw") expect(pushed.length).toBeGreaterThan(0);
+    if (protocol === "delta") for (const [, , bytes] of pushed) expect(Number(bytes)).toBeLessThan(100);
   });
 
   it("keeps serving while the server restarts, and follows the new one", async () => {

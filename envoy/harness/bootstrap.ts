@@ -76,6 +76,8 @@ export interface AdsBootstrap {
   readonly adminPort?: number;
   /** State of the world (default) or incremental. */
   readonly protocol?: "sotw" | "delta";
+  /** Whether it reports its load to that server (LRS); not by default. */
+  readonly loadReports?: boolean;
 }
 
 export function socketAddress(target: Target): JsonObject {
@@ -97,7 +99,7 @@ export function staticBootstrap({ listeners, clusters, node, stats }: StaticBoot
 }
 
 export function adsBootstrap(options: AdsBootstrap): JsonObject {
-  const { xdsAddress, nodeId, cluster: serviceCluster, adminPort, protocol = "sotw" } = options;
+  const { xdsAddress, nodeId, cluster: serviceCluster, adminPort, protocol = "sotw", loadReports = false } = options;
   const ads = { ads: {}, resource_api_version: "V3" };
   return {
     node: { id: nodeId, cluster: serviceCluster },
@@ -112,6 +114,17 @@ export function adsBootstrap(options: AdsBootstrap): JsonObject {
       cds_config: ads,
       lds_config: ads,
     },
+    ...(loadReports
+      ? {
+          cluster_manager: {
+            load_stats_config: {
+              api_type: "GRPC",
+              transport_api_version: "V3",
+              grpc_services: [{ envoy_grpc: { cluster_name: "xds" } }],
+            },
+          },
+        }
+      : {}),
     static_resources: { clusters: [cluster({ name: "xds", targets: [xdsAddress], http2: true })] },
   };
 }

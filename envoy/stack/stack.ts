@@ -99,7 +99,10 @@ async function start(options: StackOptions, undo: (() => Promise<void>)[], close
   }
   signal?.throwIfAborted();
 
-  const bootstrap = adsBootstrap({ xdsAddress: server.xdsAddress, nodeId: "stack", cluster: "tokenmesh" });
+  const bootstrap = adsBootstrap({
+    ...{ xdsAddress: server.xdsAddress, nodeId: "stack", cluster: "tokenmesh" },
+    ...{ protocol: "delta", loadReports: true },
+  });
   const envoy = await EnvoyProcess.start({ bootstrap, concurrency, logLevel: "warn" });
   undo.push(() => envoy.stop());
   signal?.throwIfAborted();

@@ -2,6 +2,14 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { describe, expect, it } from "vitest";
 
+/** What every source of service discovery is made of. */
+const discoveryCore: readonly string[] = [
+  "xds-server/config/discovery-model.ts",
+  ...["backoff", "clock", "context", "endpoint", "errors", "limits", "secret", "source"].map(
+    (name) => `xds-server/discovery/${name}.ts`,
+  ),
+];
+
 /**
  * Who may import whom. A row names a folder and what its files may import besides itself; the longest matching folder counts.
  * Packages are "npm:<name>"; Node's own modules are free on the Node side.
@@ -37,20 +45,33 @@ const table: readonly (readonly [folder: string, mayImport: readonly string[]])[
   // Control plane: main -> server -> stream -> cache -> protos; nothing points back.
   ["protos", ["npm:protobufjs", "npm:@grpc/grpc-js-xds"]],
   ["xds-server/errors.ts", []],
-  ["xds-server/log.ts", []],
-  ["xds-server/config", ["xds-server/errors.ts", "xds-server/log.ts", "npm:yaml", "npm:chokidar"]],
+  ["xds-server/grpc", ["xds-server/errors.ts"]],
+  ["xds-server/log.ts", ["npm:pino"]],
+  ["xds-server/config", ["xds-server/errors.ts", "xds-server/log.ts", "protos", "npm:yaml", "npm:chokidar"]],
   ["xds-server/resources", ["xds-server/config", "xds-server/cache", "xds-server/errors.ts", "protos"]],
+  [
+    "xds-server/control-plane",
+    [
+      "xds-server/resources",
+      "xds-server/config",
+      "xds-server/cache",
+      "xds-server/server/metrics.ts",
+      "xds-server/errors.ts",
+      "xds-server/log.ts",
+      "protos",
+    ],
+  ],
   [
     "xds-server/state/ledger",
     [
       "xds-server/config",
       "xds-server/errors.ts",
       "xds-server/log.ts",
-      "xds-server/server/ads-server.ts",
+      "xds-server/state/redis",
+      "xds-server/state/store-error.ts",
+      "xds-server/grpc",
       "xds-server/server/http-server.ts",
-      "npm:@grpc/grpc-js",
       "npm:commander",
-      "npm:ioredis",
       "npm:prom-client",
       "npm:protobufjs",
     ],
@@ -60,30 +81,91 @@ const table: readonly (readonly [folder: string, mayImport: readonly string[]])[
     [
       "xds-server/errors.ts",
       "xds-server/log.ts",
-      "npm:@grpc/grpc-js",
+      "xds-server/state/redis",
+      "xds-server/state/store-error.ts",
+      "xds-server/grpc",
       "npm:commander",
       "npm:ioredis",
       "npm:prom-client",
       "npm:protobufjs",
     ],
   ],
-  ["xds-server/state/loads", ["npm:@grpc/grpc-js", "npm:prom-client", "npm:protobufjs"]],
+  ["xds-server/state/store-error.ts", []],
+  ["xds-server/state/redis", ["xds-server/errors.ts", "xds-server/state/store-error.ts", "npm:ioredis"]],
+  [
+    "xds-server/state/records",
+    [
+      "xds-server/errors.ts",
+      "xds-server/log.ts",
+      "xds-server/state/redis",
+      "xds-server/kubernetes",
+      "xds-server/state/store-error.ts",
+    ],
+  ],
+  ["xds-server/state/loads", ["xds-server/grpc", "npm:prom-client", "npm:protobufjs"]],
+  ["xds-server/kubernetes", ["npm:@kubernetes/client-node"]],
+  [
+    "xds-server/discovery",
+    [
+      "xds-server/config",
+      "xds-server/state/records/store.ts",
+      "xds-server/errors.ts",
+      "xds-server/log.ts",
+      "npm:dns-packet",
+      "npm:prom-client",
+      "npm:yaml",
+    ],
+  ],
+  [
+    "xds-server/discovery/registry",
+    [
+      "xds-server/discovery",
+      "xds-server/config",
+      "xds-server/state/records",
+      "xds-server/state/store-error.ts",
+      "xds-server/errors.ts",
+      "xds-server/log.ts",
+    ],
+  ],
+  ["xds-server/discovery/registry-client", discoveryCore],
+  ["xds-server/discovery/consul", ["xds-server/discovery/registry-client", ...discoveryCore]],
+  ["xds-server/discovery/eureka", ["xds-server/discovery/registry-client", ...discoveryCore]],
+  [
+    "xds-server/discovery/kubernetes",
+    ["xds-server/config", "xds-server/discovery", "xds-server/kubernetes", "xds-server/log.ts"],
+  ],
   ["xds-server/cache", ["protos"]],
   ["xds-server/stream", ["xds-server/cache", "protos"]],
+  ["xds-server/stream/checklist", ["xds-server/stream", "xds-server/cache", "protos", "npm:vitest"]],
   [
     "xds-server/server",
     [
+      "xds-server/grpc",
       "xds-server/stream",
       "xds-server/cache",
       "xds-server/errors.ts",
       "xds-server/log.ts",
       "protos",
-      "npm:@grpc/grpc-js",
       "npm:protobufjs",
       "npm:prom-client",
     ],
   ],
-  ["xds-server", ["xds-server", "protos", "npm:commander"]],
+  [
+    "xds-server/api",
+    [
+      "xds-server/config",
+      "xds-server/errors.ts",
+      "xds-server/log.ts",
+      "npm:fastify",
+      "npm:@fastify/swagger",
+      "npm:@fastify/type-provider-typebox",
+      "npm:typebox",
+      "npm:yaml",
+    ],
+  ],
+  // The command line starts servers and asks running ones: it knows everything that main.ts knows.
+  ["xds-server/cli", ["xds-server", "npm:commander", "npm:yaml"]],
+  ["xds-server", ["xds-server", "protos", "npm:commander", "npm:yaml"]],
   // Data plane on the Node side.
   ["envoy/harness", []],
   ["envoy/replica", ["npm:commander", "npm:prom-client"]],

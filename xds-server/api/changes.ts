@@ -1,0 +1,166 @@
+/**
+ * Changes of the configuration through the API, one at a time on this replica: judged together with all that is in force, stored, and in force here when the
+ * answer goes out. What turns out not to be servable after all (another replica stored something in between) is taken back.
+ */
+import { before } from "./acknowledgement.ts";
+import { ApiError, configDetails, refuseInvalid } from "./api-error.ts";
+import { type DocumentValue, type ReadBody, sameDocument } from "./document-body.ts";
+import type { ApiPorts, DocumentChange, Identity, KnownDocument, StoreOutcome } from "./ports.ts";
+import { type Acknowledged, AcknowledgementWaiter, type WaitFor } from "./waiting.ts";
+
+export interface AppliedDocument {
+  readonly identity: Identity;
+  readonly result: "created" | "configured" | "unchanged" | "deleted";
+  readonly resourceVersion?: string;
+}
+
+export interface Applied {
+  /** Of the snapshot, by group. */
+  readonly versions: Readonly<Record<string, string>>;
+  readonly documents: readonly AppliedDocument[];
+  readonly warnings: readonly unknown[];
+}
+
+interface Step {
+  readonly identity: Identity;
+  /** Undefined: to be removed. */
+  readonly value: DocumentValue | undefined;
+  /** As `resourceVersion` of the sender. */
+  readonly expected: string | undefined;
+}
+
+export class Changes {
+  readonly #ports: ApiPorts;
+  readonly #waiter: AcknowledgementWaiter;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(ports: ApiPorts) {
+    this.#ports = ports;
+    this.#waiter = new AcknowledgementWaiter(ports);
+  }
+
+  /**
+   * Puts the documents of a body.
+   * @throws ApiError, StoreUnavailable
+   */
+  put({ documents, sources }: ReadBody, wait?: WaitFor): Promise<Applied & Waited> {
+    const steps = documents.map(({ identity, value, resourceVersion: expected }) => ({ identity, value, expected }));
+    return this.#change(steps, { put: sources, remove: [] }, wait);
+  }
+
+  /** Removes a document of the API. @throws ApiError, StoreUnavailable */
+  remove(identity: Identity, expected: string | undefined, wait?: WaitFor): Promise<Applied & Waited> {
+    return this.#change([{ identity, value: undefined, expected }], { put: [], remove: [identity] }, wait);
+  }
+
+  /** Something else that changes what is served, in its turn; answers as the others do. */
+  async other<T extends object>(change: () => Promise<T>, wait?: WaitFor): Promise<T & Waited> {
+    return this.#turn(async () => {
+      const known = before(this.#ports.nodes(), this.#ports.control.groups());
+      const result = await change();
+      return { result, known };
+    }).then(async ({ result, known }) => ({ ...result, ...(await this.#waited(known, wait, result)) }));
+  }
+
+  async #change(steps: readonly Step[], change: DocumentChange, wait: WaitFor | undefined): Promise<Applied & Waited> {
+    const { control, nodes } = this.#ports;
+    const { applied, known } = await this.#turn(async () => {
+      const documents = control.documents();
+      for (const step of steps) refuseConflict(step, documents.get(step.identity));
+      const { errors, warnings } = control.check(change);
+      refuseInvalid(errors);
+      const state = before(nodes(), control.groups());
+      const done = await this.#store(steps, documents);
+      await control.settle();
+      const refused = control.errors();
+      if (refused.length > 0) {
+        await this.#takeBack(done, documents);
+        refuseInvalid(refused);
+      }
+      const versions = Object.fromEntries(control.groups().map(({ group, version }) => [group, version]));
+      return { applied: { versions, documents: done, warnings: configDetails(warnings) }, known: state };
+    });
+    return { ...applied, ...(await this.#waited(known, wait, applied)) };
+  }
+
+  async #waited(known: ReturnType<typeof before>, wait: WaitFor | undefined, result: object): Promise<Waited> {
+    if (wait === undefined) return {};
+    return { wait: await this.#waiter.wait(known, wait, { ...result }) };
+  }
+
+  /** Writes the documents that differ from what is there. When one cannot be written, those before it are taken back. */
+  async #store(
+    steps: readonly Step[],
+    documents: ReadonlyMap<Identity, KnownDocument>,
+  ): Promise<readonly AppliedDocument[]> {
+    const done: AppliedDocument[] = [];
+    try {
+      for (const step of steps) done.push(await this.#storeOne(step, documents.get(step.identity)));
+    } catch (error) {
+      await this.#takeBack(done, documents);
+      throw error;
+    }
+    return done;
+  }
+
+  async #storeOne({ identity, value, expected }: Step, known: KnownDocument | undefined): Promise<AppliedDocument> {
+    const { documents } = this.#ports;
+    if (value === undefined) {
+      stored(identity, await documents.delete(identity, expected ?? known?.version));
+      return { identity, result: "deleted" };
+    }
+    // Equal to the one of a file: a copy in the store would only hide later changes of the file.
+    if (known !== undefined && sameDocument(known.value, value))
+      return {
+        identity,
+        result: "unchanged",
+        ...(known.version === undefined ? {} : { resourceVersion: known.version }),
+      };
+    // Without a version of the sender's, the one that was judged: nobody's change is overwritten unseen.
+    const outcome = await documents.put(identity, JSON.stringify(value), expected ?? known?.version ?? null);
+    const resourceVersion = stored(identity, outcome);
+    return { identity, result: known === undefined ? "created" : "configured", resourceVersion };
+  }
+
+  /** Best effort: what cannot be taken back shows in `status` as an error of the configuration. */
+  async #takeBack(done: readonly AppliedDocument[], documents: ReadonlyMap<Identity, KnownDocument>): Promise<void> {
+    const store = this.#ports.documents;
+    for (const { identity, result, resourceVersion } of [...done].reverse()) {
+      const old = documents.get(identity);
+      if (result === "unchanged") continue;
+      const undone =
+        old?.version === undefined
+          ? store.delete(identity, resourceVersion)
+          : store.put(identity, JSON.stringify(old.value), resourceVersion ?? null);
+      await undone.catch(() => {});
+    }
+    await this.#ports.control.settle();
+  }
+
+  #turn<T>(run: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(run);
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+}
+
+export interface Waited {
+  readonly wait?: Acknowledged;
+}
+
+/** @throws ApiError TM_API_CONFLICT */
+function refuseConflict({ identity, value, expected }: Step, known: KnownDocument | undefined): void {
+  if (value === undefined) {
+    if (known === undefined) throw new ApiError("TM_API_NOT_FOUND", `there is no ${identity}`);
+    if (known.version === undefined)
+      throw new ApiError("TM_API_CONFLICT", `${identity} is in the file ${known.origin}, which is where to remove it`);
+  }
+  if (expected !== undefined && expected !== known?.version)
+    throw new ApiError("TM_API_CONFLICT", `${identity} has not the version ${expected.slice(0, 80)} any more`);
+}
+
+/** The new version. @throws ApiError TM_API_CONFLICT */
+function stored(identity: Identity, outcome: StoreOutcome): string {
+  if (outcome.ok) return outcome.version;
+  throw new ApiError("TM_API_CONFLICT", `${identity} was changed at the same time by another request`);
+}

@@ -1,0 +1,189 @@
+/**
+ * What the admin API needs of the rest of the server, in its own words; `xds-server/api-ports.ts` says it in terms of the parts. Tests give it small fakes.
+ */
+import type { IncomingMessage } from "node:http";
+import type { ConfigError } from "../config/index.ts";
+
+/** A document by what it is: `KIND/namespace/name`. */
+export type Identity = string;
+
+/** YAML or JSON as it was sent, with the name that errors give for its place. */
+export interface SourceText {
+  readonly file: string;
+  /** One or more documents. */
+  readonly text: string;
+}
+
+/** Documents to be added or replaced, and documents to be removed. */
+export interface DocumentChange {
+  readonly put: readonly SourceText[];
+  readonly remove: readonly Identity[];
+}
+
+/** A document that is known, wherever it comes from. */
+export interface KnownDocument {
+  readonly identity: Identity;
+  /** The document as a plain value. */
+  readonly value: Readonly<Record<string, unknown>>;
+  /** Version in the state store; undefined for a document of a file. */
+  readonly version: string | undefined;
+  /** `api`, or the file. */
+  readonly origin: string;
+}
+
+/** Resources of one type by name that a change adds, changes or removes. */
+export interface TypeDiff {
+  readonly added: readonly string[];
+  readonly changed: readonly string[];
+  readonly removed: readonly string[];
+}
+
+export interface CheckResult {
+  readonly errors: readonly ConfigError[];
+  readonly warnings: readonly ConfigError[];
+}
+
+export interface GroupView {
+  readonly group: string;
+  /** Of the snapshot. */
+  readonly version: string;
+  /** Version and number of resources by short type name (CDS, EDS, ...). */
+  readonly types: Readonly<Record<string, { readonly version: string; readonly resources: number }>>;
+}
+
+export interface EndpointView {
+  readonly cluster: string;
+  readonly address: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly health: string;
+  readonly locality: string;
+}
+
+export type RollbackOutcome =
+  | { readonly ok: true; readonly version: string }
+  | { readonly ok: false; readonly message: string };
+
+/** From documents to what is served. */
+export interface ControlPort {
+  /** Errors of the configuration as it is now; empty when it is what is served. */
+  errors(): readonly ConfigError[];
+  warnings(): readonly ConfigError[];
+  /** Milliseconds since the epoch; undefined before the first good configuration. */
+  loadedAt(): number | undefined;
+  groups(): readonly GroupView[];
+  /** The snapshot of a group decoded, with secrets hidden; undefined for a group that is not served. */
+  snapshot(group: string): unknown;
+  /** What is served of a cluster, or of all. */
+  endpoints(cluster: string | undefined): readonly EndpointView[];
+  /** Kinds that are served, with their apiVersions; the first is what lists are told to be of. */
+  kinds(): readonly { readonly kind: string; readonly apiVersions: readonly string[] }[];
+  /** Documents that are in force or on disk; of two with the same identity the one that counts. */
+  documents(): ReadonlyMap<Identity, KnownDocument>;
+  /** What the whole configuration would be with the change. Never throws. */
+  check(change: DocumentChange): CheckResult;
+  /** Resources by group and short type name that the change would touch; only where there is something. */
+  diff(change: DocumentChange): Readonly<Record<string, Readonly<Record<string, TypeDiff>>>>;
+  /** Loads what was stored, at once; resolves when it is published or refused on this replica. */
+  settle(): Promise<void>;
+  rollback(group: string): RollbackOutcome;
+}
+
+/** A change of the state store: the new version, or what is there instead. */
+export type StoreOutcome =
+  | { readonly ok: true; readonly version: string }
+  | { readonly ok: false; readonly actual: string | undefined };
+
+/** Documents of the API. What a method did is in `ControlPort.documents` when it resolves. Every method may reject with StoreUnavailable. */
+export interface DocumentStore {
+  /**
+   * @param text one document
+   * @param expected the version it must have; null: it must not be there
+   */
+  put(identity: Identity, text: string, expected?: string | null): Promise<StoreOutcome>;
+  delete(identity: Identity, expected?: string): Promise<StoreOutcome>;
+}
+
+export interface WeightChange {
+  readonly cluster: string;
+  readonly address: string;
+  readonly port: number;
+  /** 0 drains; null takes back what was set. */
+  readonly weight: number | null;
+}
+
+export interface WeightStore {
+  list(): readonly WeightChange[];
+  /** All or none. @throws StoreUnavailable */
+  set(changes: readonly WeightChange[]): Promise<void>;
+}
+
+/** The state store cannot be reached or did not answer in time. */
+export class StoreUnavailable extends Error {
+  override readonly name = "StoreUnavailable";
+}
+
+export interface NodeView {
+  readonly id: string;
+  readonly cluster: string;
+  readonly group: string;
+  readonly peer: string;
+  readonly connectedSince: string;
+  /** It accepted everything that is served to it: nothing is on its way, nothing is due. */
+  readonly settled: boolean;
+  readonly types: Readonly<Record<string, NodeTypeView>>;
+}
+
+export interface NodeTypeView {
+  readonly state: string;
+  readonly ackedVersion: string;
+  readonly nack?: {
+    readonly version: string;
+    readonly resources: readonly string[];
+    readonly message: string;
+    readonly at: string;
+  };
+}
+
+export interface RegistryAnswer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+export interface InstanceRequest {
+  readonly service: string;
+  readonly id: string;
+  /** As it was sent; undefined for none. */
+  readonly body?: unknown;
+}
+
+/** The registry of instances: each method is one request. None rejects. */
+export interface RegistryPort {
+  register(request: InstanceRequest): Promise<RegistryAnswer>;
+  heartbeat(request: InstanceRequest): Promise<RegistryAnswer>;
+  deregister(request: InstanceRequest): Promise<RegistryAnswer>;
+  instance(request: InstanceRequest): Promise<RegistryAnswer>;
+  service(request: { readonly service: string }): Promise<RegistryAnswer>;
+  services(request: object): Promise<RegistryAnswer>;
+}
+
+export interface ApiPorts {
+  readonly control: ControlPort;
+  readonly documents: DocumentStore;
+  readonly weights: WeightStore;
+  /** Absent where the server has none. */
+  readonly registry?: RegistryPort | undefined;
+  /** One entry per stream. */
+  nodes(): readonly NodeView[];
+  metrics(): Promise<{ readonly contentType: string; readonly body: string }>;
+  /** More members of `GET /api/v1/status`: of the store, of the discovery sources. */
+  status(): Readonly<Record<string, unknown>>;
+  /** Loads that Envoys report (LRS). */
+  loadReports(): unknown;
+  /** Loads of endpoints as they say themselves, and answers of the prompt cache, for people. */
+  loads(): unknown;
+  cache(): Promise<unknown>;
+  purgeCache(request: IncomingMessage): Promise<{ readonly status: number; readonly value: object }>;
+  /** Milliseconds since the epoch. */
+  now(): number;
+}
