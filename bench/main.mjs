@@ -7,6 +7,7 @@ const benches = {
   envoy: "CPU per request of Envoy with tokenmesh's filter and with other ways to do the same job",
   scanner: "time inside Envoy to scan a request body and to decode it to a string",
   "first-token": "time to the first byte of a streamed answer, with and without the filters",
+  xds: "from a change of endpoints to the last Envoy, against go-control-plane",
   sim: "endpoint picking policies against simulated replicas, in virtual time",
 };
 
