@@ -29,6 +29,7 @@ interface Options {
   readonly streams?: readonly number[];
   readonly rounds: number;
   readonly changes: number;
+  readonly churn?: number;
   readonly json?: boolean;
 }
 
@@ -42,6 +43,10 @@ export async function main(argv: readonly string[]): Promise<void> {
   if (chosen.some(({ name }) => name === "serve")) buildLedger(root);
   const modes = MODES.filter((mode) => options.modes?.includes(mode) ?? true);
   const scales = SCALES.filter(({ streams }) => options.streams?.includes(streams) ?? true);
+  if (options.churn !== undefined) {
+    for (const arm of chosen) for (const mode of modes) await churn(root, arm, mode, options.churn);
+    return;
+  }
   const rounds = new Map<string, Measured[]>();
   for (let round = 0; round < options.rounds; round++) {
     for (const scale of scales) {
@@ -95,6 +100,22 @@ async function run(root: string, arm: Arm, scale: Scale, mode: Mode, changes: nu
   }
 }
 
+/** Minutes of changes and reconnects: what the server has used by each of them. */
+async function churn(root: string, arm: Arm, mode: Mode, minutes: number): Promise<void> {
+  const scale = { streams: 50, clusters: 100, endpoints: 50 };
+  const server = await arm.start(root, scale);
+  try {
+    const report = await load(root, [
+      ...server.flags,
+      ...["-pid", String(server.pid), "-mode", mode, "-streams", String(scale.streams)],
+      ...["-clusters", String(scale.clusters), "-churn", `${minutes}m`],
+    ]);
+    console.log(JSON.stringify({ bench: "xds churn", arm: arm.name, mode, ...report }));
+  } finally {
+    await server.stop();
+  }
+}
+
 function load(root: string, args: readonly string[]): Promise<Measured> {
   return new Promise((resolve, reject) => {
     const child = spawn(join(root, "build/bench/bin/xds-load"), args, { stdio: ["ignore", "pipe", "inherit"] });
@@ -128,6 +149,11 @@ function parse(argv: readonly string[]): Options {
     )
     .option("--rounds <n>", "how often everything is run", positive, FULL_ROUNDS)
     .option("--changes <n>", "changes of a run", positive, CHANGES)
+    .option(
+      "--churn <minutes>",
+      "instead: changes ten times a second and reconnects, and the memory by each minute",
+      positive,
+    )
     .option("--json", "one JSON object per result on standard output");
   return program.parse(argv, { from: "user" }).opts<Options>();
 }

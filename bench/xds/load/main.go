@@ -49,6 +49,8 @@ var (
 	k        = flag.Int("k", 10, "clusters in a change")
 	burst    = flag.Int("burst", 0, "and then so many changes 5 ms apart")
 	pid      = flag.Int("pid", 0, "of the server")
+	churn    = flag.Duration("churn", 0, "in place of -changes: for so long, a change each -every, and a stream that comes anew each second")
+	every    = flag.Duration("every", 100*time.Millisecond, "between the changes of -churn")
 	route    = flag.String("route", "gateway", "name of the route configuration")
 	seed     = maphash.MakeSeed()
 )
@@ -69,11 +71,12 @@ type client struct {
 	arrivals chan<- arrival
 	full     chan<- time.Time
 	mu       sync.Mutex
+	stop     context.CancelFunc
 }
 
 func main() {
 	flag.Parse()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute+*churn)
 	defer cancel()
 
 	arrivals := make(chan arrival, 1<<16)
@@ -83,8 +86,7 @@ func main() {
 	cpuBefore := cpuMillis()
 	begin := time.Now()
 	for n := range all {
-		all[n] = &client{number: n, held: map[string]uint64{}, arrivals: arrivals, full: full}
-		go all[n].run(ctx)
+		all[n] = start(ctx, n, arrivals, full)
 	}
 	var first []float64
 	for range all {
@@ -96,6 +98,13 @@ func main() {
 		"rssEmpty": empty, "rssFull": residentBytes(),
 	}
 	drain(arrivals)
+	if *churn > 0 {
+		report["minutes"] = runChurn(ctx, all, arrivals, full)
+		report["rssPeak"], report["rssEnd"] = peakBytes(), residentBytes()
+		report["diverged"] = diverged(all)
+		check(json.NewEncoder(os.Stdout).Encode(report))
+		return
+	}
 
 	bytesBefore, messagesBefore := totals(all)
 	cpuBefore = cpuMillis()
@@ -150,6 +159,37 @@ func main() {
 	report["rssPeak"], report["rssEnd"] = peakBytes(), residentBytes()
 	report["diverged"] = diverged(all)
 	check(json.NewEncoder(os.Stdout).Encode(report))
+}
+
+// runChurn changes and reconnects, and returns what the server had used by each minute.
+func runChurn(ctx context.Context, all []*client, arrivals <-chan arrival, full chan time.Time) []map[string]any {
+	go func() {
+		for range arrivals {
+		}
+	}()
+	var minutes []map[string]any
+	begin, changed, came := time.Now(), 0, 0
+	cpuBefore := cpuMillis()
+	for next := 0; time.Since(begin) < *churn; next = (next + *k) % *clusters {
+		check(ask(changed, next))
+		changed++
+		if time.Since(begin) > time.Duration(came)*time.Second {
+			old := all[came%len(all)]
+			old.stop()
+			all[came%len(all)] = start(ctx, old.number, old.arrivals, full)
+			<-full
+			came++
+		}
+		if time.Since(begin) > time.Duration(len(minutes)+1)*time.Minute {
+			minutes = append(minutes, map[string]any{
+				"rss": residentBytes(), "changes": changed, "reconnects": came, "cpuMs": cpuMillis() - cpuBefore,
+			})
+		}
+		time.Sleep(*every)
+	}
+	// What is still on its way.
+	time.Sleep(2 * time.Second)
+	return minutes
 }
 
 // runBurst asks for changes of the same clusters 5 ms apart, and waits until nothing has come for 300 ms.
@@ -221,11 +261,19 @@ func ask(round, next int) error {
 	return err
 }
 
+func start(ctx context.Context, number int, arrivals chan<- arrival, full chan<- time.Time) *client {
+	own, stop := context.WithCancel(ctx)
+	c := &client{number: number, held: map[string]uint64{}, arrivals: arrivals, full: full, stop: stop}
+	go c.run(own)
+	return c
+}
+
 func (c *client) run(ctx context.Context) {
 	connection, err := grpc.NewClient(*xds,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
 	check(err)
+	defer connection.Close()
 	service := discoverypb.NewAggregatedDiscoveryServiceClient(connection)
 	if *mode == "sotw" {
 		c.runSotw(ctx, service)
@@ -260,7 +308,7 @@ func (c *client) runSotw(ctx context.Context, service discoverypb.AggregatedDisc
 		if typeURL == clusterType && nonce == "" {
 			message.Node = c.node()
 		}
-		check(stream.Send(message))
+		_ = stream.Send(message) // Recv says why it is over
 	}
 	request(clusterType, "", "")
 	done := false
@@ -293,7 +341,7 @@ func (c *client) runDelta(ctx context.Context, service discoverypb.AggregatedDis
 		if first {
 			message.Node = c.node()
 		}
-		check(stream.Send(message))
+		_ = stream.Send(message) // Recv says why it is over
 	}
 	subscribe(clusterType, true)
 	done := false
@@ -306,7 +354,7 @@ func (c *client) runDelta(ctx context.Context, service discoverypb.AggregatedDis
 		for _, resource := range response.Resources {
 			c.seen(response.TypeUrl, resource.Name, resource.Resource.GetValue())
 		}
-		check(stream.Send(&discoverypb.DeltaDiscoveryRequest{TypeUrl: response.TypeUrl, ResponseNonce: response.Nonce}))
+		_ = stream.Send(&discoverypb.DeltaDiscoveryRequest{TypeUrl: response.TypeUrl, ResponseNonce: response.Nonce})
 		for _, follow := range c.follow(response.TypeUrl, names) {
 			subscribe(follow, false)
 		}
