@@ -14,4 +14,4 @@ export {
 } from "./snapshot-cache.ts";
 export { collectionMembers, resourceList, resourceNamed, type TypeChanges, typeChanges } from "./snapshot-changes.ts";
 export { FULL_STATE_TYPES, isKnownType, PUSH_ORDER, TYPE_NAMES, WILDCARD_TYPES } from "./type-order.ts";
-export { deltaBytes, heartbeatBytes, missingBytes, sotwAny, sotwHeartbeatAny } from "./wrapped-resource.ts";
+export { deltaBytes, heartbeatBytes, missingBytes, sotwAny } from "./wrapped-resource.ts";

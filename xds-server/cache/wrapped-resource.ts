@@ -49,6 +49,3 @@ export function missingBytes(name: string, aliases: readonly string[]): Uint8Arr
 export function sotwAny(resource: Resource, ttl: boolean): Uint8Array {
   return ttl && resource.ttlMs !== undefined ? inAny(resource) : resource.any;
 }
-
-/** A heartbeat for `DiscoveryResponse.resources`. */
-export const sotwHeartbeatAny = oncePerResource((resource) => anyOfWrapped(heartbeatBytes(resource)));

@@ -5,7 +5,7 @@
  * `DeltaDiscoveryResponse`: system_version_info = 1, resources = 2 (Resource), type_url = 4, nonce = 5, removed_resources = 6, control_plane = 7.
  */
 import protobuf from "protobufjs";
-import { sotwAny, sotwHeartbeatAny } from "../cache/index.ts";
+import { sotwAny } from "../cache/index.ts";
 import { type DeltaItem, deltaItemBytes, type PlannedDelta, type PlannedResponse } from "../stream/index.ts";
 import { MAX_SHARED_BODIES, MAX_SHARED_BYTES } from "./limits.ts";
 
@@ -60,7 +60,8 @@ export class SharedBodies {
     const writer = protobuf.Writer.create();
     writer.uint32(VERSION_INFO).string(version);
     for (const resource of resources) writer.uint32(RESOURCES).bytes(sotwAny(resource, ttl));
-    for (const resource of heartbeats) writer.uint32(RESOURCES).bytes(sotwHeartbeatAny(resource));
+    // With their bodies: Envoy passes over a bodiless one in this variant, and its TTL runs out (1.36.4, 1.40.0).
+    for (const resource of heartbeats) writer.uint32(RESOURCES).bytes(sotwAny(resource, ttl));
     writer.uint32(TYPE_URL).string(typeUrl).uint32(SOTW_CONTROL_PLANE).bytes(this.#controlPlane);
     return writer.finish();
   }

@@ -38,7 +38,7 @@ export interface PlannedResponse {
   readonly nonce: string;
   /** `sotwAny` encodes one. */
   readonly resources: readonly Resource[];
-  /** Sent without body, only to begin their TTL again; `sotwHeartbeatAny` encodes one. */
+  /** What the client has already, only to begin their TTL again. */
   readonly heartbeats: readonly Resource[];
   /** Whether the client knows TTLs. */
   readonly ttl: boolean;
