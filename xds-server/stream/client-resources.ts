@@ -23,9 +23,17 @@ import { INITIAL_SUBSCRIPTION, type Subscription, subscribes } from "./subscript
 /** The references of a resource that only the client knows. */
 export const UNKNOWN_REFERENCES: readonly Reference[] = [];
 
-/** A resource that a reconnecting client says it has, in a version that this server does not offer. */
-export function unknownResource(typeUrl: TypeUrl, name: string, version: string): Resource {
-  return { typeUrl, name, version, any: new Uint8Array(), references: UNKNOWN_REFERENCES };
+/**
+ * A resource that a reconnecting client says it has, in a version that this server does not offer.
+ * @param aliases those of the version that is offered, which are most likely its own: by them it is known what of the client's names it belongs to
+ */
+export function unknownResource(
+  typeUrl: TypeUrl,
+  name: string,
+  version: string,
+  aliases: readonly string[] = [],
+): Resource {
+  return { typeUrl, name, version, any: new Uint8Array(), references: UNKNOWN_REFERENCES, aliases };
 }
 
 const NOTHING_KNOWN: ReadonlyMap<string, string> = new Map();
@@ -130,6 +138,8 @@ export class ClientResources {
     for (const old of removed) {
       if (!this.#sent.has(old.name)) {
         if (subscribes(this.#subscription, old)) this.#sent.set(old.name, old);
+        // What it does not ask for it has forgotten; it keeps nothing else in use.
+        else this.#held.delete(old.name);
       } else if (this.#sent.get(old.name) === undefined) {
         this.#sent.delete(old.name);
       }
@@ -141,12 +151,12 @@ export class ClientResources {
    * Takes over a new subscription. What it no longer names is forgotten, so that a later subscription to it is answered again; what it names now
    * is pending.
    * @param known versions that a reconnecting client has
-   * @param onTheirWay names that responses carry which the client has not answered: it may have them, whatever it unsubscribed in between
+   * @param onTheirWay what responses carry that the client has not answered: it may have it, whatever it unsubscribed in between
    */
   resubscribe(
     next: Subscription,
     known: ReadonlyMap<string, string> = NOTHING_KNOWN,
-    onTheirWay: ReadonlySet<string> = new Set(),
+    onTheirWay: ReadonlyMap<string, Resource> = new Map(),
   ): void {
     const before = this.#subscription;
     if (next === before) return;
@@ -160,7 +170,8 @@ export class ClientResources {
       if (this.#sent.has(name) || subscribes(before, resource)) return;
       const version = known.get(name) ?? (onTheirWay.has(name) ? "" : undefined);
       if (version === resource.version) return;
-      this.#sent.set(name, version === undefined ? undefined : unknownResource(this.typeUrl, name, version));
+      const had = version === undefined ? undefined : unknownResource(this.typeUrl, name, version, resource.aliases);
+      this.#sent.set(name, had);
     };
     if (next.wildcard && !before.wildcard) {
       for (const resource of this.#offered.resources.values()) add(resource);
@@ -169,6 +180,11 @@ export class ClientResources {
         if (before.names.has(name)) continue;
         for (const resource of this.named(name)) add(resource);
       }
+    }
+    for (const [name, resource] of onTheirWay) {
+      // Offered no more, so it is to be told that it is gone.
+      if (!this.#offered.resources.has(name) && !this.#sent.has(name) && subscribes(next, resource))
+        this.#sent.set(name, resource);
     }
     for (const [name, version] of known) {
       const resource = this.#offered.resources.get(name);

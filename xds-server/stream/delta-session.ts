@@ -76,7 +76,7 @@ export class DeltaSession implements Session<DeltaRequest, PlannedDelta> {
     const next = changeSubscription(before, { subscribe, unsubscribe, first }, wildcardType, ownName(watch));
     const { client, replies } = watch;
     const known = first ? canonicalKeys(initialVersions) : undefined;
-    if (next !== before) applySubscription(watch, next, known, namesOnTheirWay(watch));
+    if (next !== before) applySubscription(watch, next, known, onTheirWay(watch));
     // Envoy's start waits for the first answer to a wildcard; an Envoy that has something has started.
     if (next.wildcard && !before.wildcard && (known?.size ?? 0) === 0) watch.answerDue = true;
     if (first && subscribe.length === 0 && watch.typeUrl === TypeUrl.virtualHost) this.#announceNoHosts(watch);
@@ -199,10 +199,10 @@ export class DeltaSession implements Session<DeltaRequest, PlannedDelta> {
   }
 }
 
-function namesOnTheirWay({ outstanding }: WatchedResource): ReadonlySet<string> {
-  const names = new Set<string>();
-  for (const { resources } of outstanding.values()) for (const { name } of resources) names.add(name);
-  return names;
+function onTheirWay({ outstanding }: WatchedResource): ReadonlyMap<string, Resource> {
+  const resources = new Map<string, Resource>();
+  for (const response of outstanding.values()) for (const each of response.resources) resources.set(each.name, each);
+  return resources;
 }
 
 function canonicalKeys(versions: ReadonlyMap<string, string>): ReadonlyMap<string, string> {

@@ -100,7 +100,7 @@ export function applySubscription(
   watch: WatchedResource,
   next: Subscription,
   known?: ReadonlyMap<string, string>,
-  onTheirWay?: ReadonlySet<string>,
+  onTheirWay?: ReadonlyMap<string, Resource>,
 ): void {
   if (next === watch.subscription) return;
   watch.client.resubscribe(next, known, onTheirWay);

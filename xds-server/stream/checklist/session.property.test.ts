@@ -68,6 +68,13 @@ const step = fc.oneof(
   },
 );
 
+type Step = typeof step extends fc.Arbitrary<infer Each> ? Each : never;
+
+/** A world with one cluster. */
+function only(cluster: string, version = 1): World {
+  return { versions: CLUSTERS.map((each) => (each === cluster ? version : 0)), target: 0, version: 0 };
+}
+
 /** Make before break, seen from the client: nothing that takes traffic names a cluster that is not there. */
 function checkReferences(client: TestClient): void {
   const clusters = client.store("CDS").resources;
@@ -99,6 +106,63 @@ function settle(client: TestClient, check: () => void): void {
     if (answered.length === 0) return;
   }
 }
+
+/** Histories that have failed, all of them once in thousands: virtual hosts that are known by an alias only. */
+const found: [World, Step[], World][] = [
+  // Dropping one alias made the server forget what a reconnected client had by another.
+  [
+    only("c"),
+    [
+      { do: "publish", next: only("a") },
+      { do: "disconnect", order: ["VHDS", "EDS", "RDS", "LDS", "ECDS", "SDS", "CDS"] },
+      { do: "read", count: 1 },
+      { do: "read", count: 2 },
+      { do: "hosts", names: [] },
+      { do: "reject one", of: "CDS", which: 0 },
+      { do: "read", count: 1 },
+    ],
+    only("c"),
+  ],
+  // Likewise, where it then had to be told that the host is gone.
+  [
+    only("a"),
+    [
+      { do: "publish", next: only("a", 2) },
+      { do: "disconnect", order: ["SDS", "EDS", "VHDS", "ECDS", "LDS", "RDS", "CDS"] },
+      { do: "publish", next: only("c") },
+      { do: "hosts", names: ["a", "c"] },
+    ],
+    only("c"),
+  ],
+  // A host that was on its way when its alias was dropped, and gone when it was asked for again.
+  [
+    only("c"),
+    [
+      { do: "publish", next: only("a") },
+      { do: "read", count: 1 },
+      { do: "read", count: 3 },
+      { do: "hosts", names: [] },
+      { do: "publish", next: only("c") },
+      { do: "hosts", names: ["a"] },
+    ],
+    only("c"),
+  ],
+  // What a client had forgotten kept a cluster in use for ever.
+  [
+    only("a"),
+    [
+      { do: "publish", next: only("c") },
+      { do: "disconnect", order: ["EDS", "SDS", "LDS", "CDS", "ECDS", "VHDS", "RDS"] },
+      { do: "hosts", names: [] },
+      { do: "publish", next: only("a", 2) },
+      { do: "read", count: 2 },
+      { do: "read", count: 2 },
+      { do: "read", count: 1 },
+      { do: "reject", of: "VHDS" },
+    ],
+    only("c"),
+  ],
+];
 
 const versions = (resources: Iterable<Resource>) =>
   Object.fromEntries([...resources].map(({ name, version }) => [name, version]).sort());
@@ -177,6 +241,6 @@ describe.each(["sotw", "delta"] as const)("property: random histories in %s", (v
         if (variant === "delta") expect([...kept.pending()]).toEqual([]);
       }
     });
-    fc.assert(history, { numRuns: 250 });
+    fc.assert(history, { numRuns: 250, examples: found });
   }, 60_000);
 });
