@@ -55,6 +55,7 @@ export function controlPort({ control, cache, documents, load }: PortParts): Con
       load();
       control.flush();
     },
+    flush: () => control.flush(),
     rollback: (group) => control.rollback(group),
   };
 }

@@ -11,8 +11,11 @@ export function servedEndpoints(snapshots: readonly Snapshot[], cluster: string 
   const seen = new Map<string, Resource>();
   const endpoints: EndpointView[] = [];
   for (const snapshot of snapshots) {
-    for (const [name, resource] of typeSnapshot(snapshot, TypeUrl.endpoints).resources) {
-      if (cluster !== undefined && cluster !== name) continue;
+    const { resources } = typeSnapshot(snapshot, TypeUrl.endpoints);
+    const only = cluster === undefined ? undefined : resources.get(cluster);
+    if (cluster !== undefined && only === undefined) continue;
+    for (const resource of only === undefined ? resources.values() : [only]) {
+      const { name } = resource;
       // Groups share resources; one that another group has differently is shown as the first has it.
       if (seen.has(name)) continue;
       seen.set(name, resource);

@@ -27,7 +27,7 @@ export function weightRoutes(api: TypedApi, { ports, changes }: RouteContext): v
     return changes.other(async () => {
       refuseUnknown(wanted, control, weights.list());
       await weights.set(wanted);
-      await control.settle();
+      control.flush();
       const group = control.groups().find((each) => each.group === "default") ?? control.groups()[0];
       if (group === undefined) throw new ApiError("TM_API_NOT_READY", "the weights are stored; nothing is served yet");
       return { version: group.types.EDS?.version ?? "", snapshot: group.version, changes: wanted.length };
@@ -40,15 +40,17 @@ export function weightRoutes(api: TypedApi, { ports, changes }: RouteContext): v
  * @throws ApiError TM_API_UNKNOWN_ENDPOINT
  */
 function refuseUnknown(wanted: readonly WeightChange[], control: ControlPort, set: readonly WeightChange[]): void {
-  const known = new Set([...control.endpoints(undefined), ...set].map(keyOf));
-  const clusters = new Set(control.endpoints(undefined).map(({ cluster }) => cluster));
+  // Of the clusters that are named only: there may be thousands.
+  const clusters = new Set(wanted.map(({ cluster }) => cluster));
+  const served = new Map([...clusters].map((cluster) => [cluster, control.endpoints(cluster)]));
+  const known = new Set([...served.values()].flat().map(keyOf));
+  for (const each of set) if (clusters.has(each.cluster)) known.add(keyOf(each));
   const details: ErrorDetail[] = [];
   wanted.forEach((change, index) => {
     if (known.has(keyOf(change)) || change.weight === null) return;
     const { cluster, address, port } = change;
-    const what = clusters.has(cluster)
-      ? `the cluster has no endpoint ${address}:${port}`
-      : `there is no cluster ${cluster}`;
+    const isServed = (served.get(cluster)?.length ?? 0) > 0;
+    const what = isServed ? `the cluster has no endpoint ${address}:${port}` : `there is no cluster ${cluster}`;
     details.push({ field: `/changes/${index}`, message: what });
   });
   if (details.length === 0) return;
