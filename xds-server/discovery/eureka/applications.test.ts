@@ -103,6 +103,17 @@ describe("answer of /apps", () => {
     expect(() => readApplications(answer(...new Array(50_001).fill(instance)))).toThrow("50000 instances");
   });
 
+  it("takes no object for a text or a number, even one that cannot be converted", () => {
+    const odd = { toString: 1, valueOf: 1 };
+    for (const port of [odd, [odd], { $: odd, "@enabled": "true" }, { $: 1, "@enabled": odd }]) {
+      const { version, instances } = readApplications({
+        applications: { versions__delta: odd, application: { name: "A", instance: { instanceId: "i", port } } },
+      });
+      expect(version).toBeUndefined();
+      expect(instances[0]?.endpoint.port).not.toBe(1);
+    }
+  });
+
   it("never throws anything else, whatever JSON says", () => {
     const anything = fc.jsonValue({ maxDepth: 3 });
     const odd = fc.record({

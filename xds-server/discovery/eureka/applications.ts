@@ -45,7 +45,7 @@ export function readApplications(body: unknown): Applications {
   const { apps__hashcode: hash, versions__delta: version } = applications;
   return {
     hash: typeof hash === "string" ? hash : undefined,
-    version: version === undefined ? undefined : String(version).slice(0, 32),
+    version: scalar(version)?.slice(0, 32),
     instances,
   };
 }
@@ -83,8 +83,15 @@ const HEALTH: Readonly<Record<InstanceStatus, EndpointHealth>> = {
 
 /** `{"$": 8080, "@enabled": "true"}`, or the number alone. */
 function enabledPort(value: unknown): number | undefined {
-  if (!isObject(value)) return value === undefined ? undefined : Number(value);
-  return String(value["@enabled"]) === "true" ? Number(value.$) : undefined;
+  if (!isObject(value)) return value === undefined ? undefined : Number(scalar(value) ?? Number.NaN);
+  return scalar(value["@enabled"]) === "true" ? Number(scalar(value.$) ?? Number.NaN) : undefined;
+}
+
+/** Not of an object: one that has a member `toString` cannot be converted. */
+function scalar(value: unknown): string | undefined {
+  return typeof value === "string" || typeof value === "number" || typeof value === "boolean"
+    ? String(value)
+    : undefined;
 }
 
 /** Without `@class`, with which Java says of what kind the map is. */
