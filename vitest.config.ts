@@ -16,6 +16,8 @@ export default defineConfig({
           include: ["{bench,envoy,filters,protos,test,xds-server}/**/*.test.ts"],
           exclude: ["**/*.envoy.test.ts", "**/*.integration.test.ts", "**/node_modules/**"],
           testTimeout: 20_000,
+          maxWorkers: "100%",
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -27,6 +29,7 @@ export default defineConfig({
           hookTimeout: 300_000,
           fileParallelism: false,
           maxWorkers: 1,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -38,6 +41,7 @@ export default defineConfig({
           hookTimeout: 60_000,
           fileParallelism: false,
           maxWorkers: 1,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -1,7 +1,7 @@
 // The load: many Envoys' worth of ADS streams, each on a connection of its own, as Envoy subscribes: all clusters, then the endpoints of each by name, the listener and its route.
 //
-// After all of them have everything it asks for `changes` changes, one when the last has reached every stream, and measures what each stream receives: time, bytes, and resources
-// that nobody had changed. A response is answered at once. At the end all streams must hold the same bytes.
+// After all of them have everything it asks for `warm-up` and then `changes` changes, one when the last has reached every stream, and measures of the latter what each stream receives:
+// time, bytes, and resources that nobody had changed. A response is answered at once. At the end all streams must hold the same bytes.
 //
 // It writes one JSON object. Times are in ms, sizes in bytes; CPU and memory are the server's.
 package main
@@ -45,7 +45,8 @@ var (
 	clusters = flag.Int("clusters", 100, "clusters that the server has")
 	change   = flag.String("change", "", "URL to POST to, for a change of ?k= clusters")
 	weights  = flag.String("weights", "", "in place of -change: URL to PUT weights to")
-	changes  = flag.Int("changes", 20, "changes")
+	changes  = flag.Int("changes", 100, "changes that are measured")
+	warmUp   = flag.Int("warm-up", 0, "changes before them that are not")
 	k        = flag.Int("k", 10, "clusters in a change")
 	burst    = flag.Int("burst", 0, "and then so many changes 5 ms apart")
 	pid      = flag.Int("pid", 0, "of the server")
@@ -111,7 +112,12 @@ func main() {
 	var toStream, toLast []float64
 	redundant := 0
 	next := 0
-	for round := 0; round < *changes; round++ {
+	for round := 0; round < *warmUp+*changes; round++ {
+		if round == *warmUp {
+			toStream, toLast, redundant = nil, nil, 0
+			bytesBefore, messagesBefore = totals(all)
+			cpuBefore = cpuMillis()
+		}
 		wanted := map[string]bool{}
 		for i := 0; i < *k; i++ {
 			wanted[clusterName((next+i)%*clusters)] = true
@@ -198,7 +204,7 @@ func runBurst(all []*client, arrivals <-chan arrival, at int) map[string]any {
 	_, messagesBefore := totals(all)
 	begin := time.Now()
 	for n := 0; n < *burst; n++ {
-		check(ask(*changes+n, at))
+		check(ask(*warmUp+*changes+n, at))
 		time.Sleep(5 * time.Millisecond)
 	}
 	asked := time.Now()
