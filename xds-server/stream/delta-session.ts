@@ -14,7 +14,7 @@ import { dueBeats, noteHeard } from "./heartbeats.ts";
 import { MAX_OUTSTANDING, MAX_RESOURCE_NAMES } from "./limits.ts";
 import { mustWait, namelessHost, repushBehind, stillUsed } from "./ordering.ts";
 import type { Received, Session, SessionOptions } from "./session.ts";
-import { applySubscription, namesViolation, ownName, StreamState, tooManyNames } from "./stream-state.ts";
+import { applySubscription, namesViolation, newsOf, ownName, StreamState, tooManyNames } from "./stream-state.ts";
 import { changeSubscription } from "./subscription.ts";
 import { applyAck, applyNack, applySent, type InFlight, type WatchedResource } from "./watched-resource.ts";
 
@@ -31,6 +31,10 @@ interface Due {
   readonly missing: readonly string[];
   readonly heartbeats: readonly Resource[];
 }
+
+const OTHERWISE = Symbol("otherwise");
+const NO_NAMES: readonly string[] = [];
+const NO_HEARTBEATS: readonly Resource[] = [];
 
 export class DeltaSession implements Session<DeltaRequest, PlannedDelta> {
   readonly variant = "delta";
@@ -74,9 +78,10 @@ export class DeltaSession implements Session<DeltaRequest, PlannedDelta> {
     const before = watch.subscription;
     const wildcardType = this.#state.isWildcardType(watch.typeUrl);
     const next = changeSubscription(before, { subscribe, unsubscribe, first }, wildcardType, ownName(watch));
-    const { client, replies } = watch;
+    const { replies } = watch;
     const known = first ? canonicalKeys(initialVersions) : undefined;
     if (next !== before) applySubscription(watch, next, known, onTheirWay(watch));
+    const { client } = watch;
     // Envoy's start waits for the first answer to a wildcard; an Envoy that has something has started.
     if (next.wildcard && !before.wildcard && (known?.size ?? 0) === 0) watch.answerDue = true;
     if (first && subscribe.length === 0 && watch.typeUrl === TypeUrl.virtualHost) this.#announceNoHosts(watch);
@@ -124,6 +129,8 @@ export class DeltaSession implements Session<DeltaRequest, PlannedDelta> {
   #due(watch: WatchedResource, now: number): Due | undefined {
     const { client, again, replies, outstanding } = watch;
     const isFree = outstanding.size === 0;
+    const simple = this.#dueSimply(watch, isFree);
+    if (simple !== OTHERWISE) return simple;
     const names = new Set(isFree ? client.pending() : []);
     if (isFree) for (const name of again) names.add(name);
     const absent: string[] = [];
@@ -167,6 +174,17 @@ export class DeltaSession implements Session<DeltaRequest, PlannedDelta> {
     return { changed, removed, missing, heartbeats };
   }
 
+  /** What is due when nothing but changes of offered resources is, which is nearly always; {@link OTHERWISE} when it takes a closer look. */
+  #dueSimply(watch: WatchedResource, isFree: boolean): Due | undefined | typeof OTHERWISE {
+    const { client, again, replies, unheard, beats, answerDue } = watch;
+    if (again.size + replies.size + unheard.size > 0 || (this.#state.ttl && beats.size > 0)) return OTHERWISE;
+    if (!isFree || client.pendingCount === 0) return answerDue ? OTHERWISE : undefined;
+    const { news } = client;
+    const { watches } = this.#state;
+    if (news.length < client.pendingCount || news.some((each) => mustWait(each, watch, watches))) return OTHERWISE;
+    return { changed: news, removed: NO_NAMES, missing: NO_NAMES, heartbeats: NO_HEARTBEATS };
+  }
+
   #heartbeats(watch: WatchedResource, changed: readonly Resource[], now: number): readonly Resource[] {
     const due = dueBeats(watch, now);
     if (due.length === 0 || changed.length === 0) return due;
@@ -177,7 +195,7 @@ export class DeltaSession implements Session<DeltaRequest, PlannedDelta> {
   #send(watch: WatchedResource, { changed, removed, missing, heartbeats }: Due, now: number): PlannedDelta {
     const { typeUrl, client } = watch;
     const { ttl, watches } = this.#state;
-    const news = changed.filter(({ name, version }) => client.sent(name)?.version !== version);
+    const news = newsOf(client, changed);
     const nonce = this.#state.nextNonce();
     const systemVersion = client.offered.version;
     const inFlight: InFlight = { version: systemVersion, nonce, resources: changed, removed };

@@ -12,7 +12,7 @@ import type { DiscoveryRequest, PlannedResponse } from "./discovery.ts";
 import { dueBeats, noteHeard } from "./heartbeats.ts";
 import { mustWait, repushBehind, stillUsed } from "./ordering.ts";
 import type { Received, Session, SessionOptions } from "./session.ts";
-import { applySubscription, namesViolation, ownName, StreamState } from "./stream-state.ts";
+import { applySubscription, namesViolation, newsOf, ownName, StreamState } from "./stream-state.ts";
 import { subscribes, updateSubscription } from "./subscription.ts";
 import { applyAck, applyNack, applySent, isWhole, type WatchedResource } from "./watched-resource.ts";
 
@@ -98,7 +98,7 @@ export class SotwSession implements Session<DiscoveryRequest, PlannedResponse> {
     const { ttl } = this.#state;
     // A client that reconnects with this very state has it all.
     const isNews = watch.nonce !== "" || watch.claimedVersion !== version;
-    const news = isNews ? changed.filter(({ name, version: to }) => watch.client.sent(name)?.version !== to) : [];
+    const news = isNews ? newsOf(watch.client, changed) : [];
     const nonce = this.#state.nextNonce();
     applySent(watch, { version, nonce, resources: changed, removed, ...(isWhole(watch) ? { whole: resources } : {}) });
     if (ttl) noteHeard(watch, [...resources, ...heartbeats], now);
@@ -110,6 +110,7 @@ export class SotwSession implements Session<DiscoveryRequest, PlannedResponse> {
   #dueWhole(watch: WatchedResource, now: number): Due | undefined {
     const { client, subscription } = watch;
     const { offered } = client;
+    if (client.pendingCount === 0 && !watch.answerDue && !(this.#state.ttl && watch.beats.size > 0)) return undefined;
     const changed: Resource[] = [];
     const leaving: string[] = [];
     /** What is carried otherwise than it is offered; undefined: not at all. */
@@ -151,26 +152,33 @@ export class SotwSession implements Session<DiscoveryRequest, PlannedResponse> {
 
   /** A response that carries only what changed; absence means nothing. */
   #duePartial(watch: WatchedResource, now: number): Due | undefined {
-    const { client, again } = watch;
-    const changed: Resource[] = [];
-    const add = (name: string) => {
-      const wanted = client.wanted(name);
-      if (wanted !== undefined && !mustWait(wanted, watch, this.#state.watches)) changed.push(wanted);
-    };
-    const pending = [...client.pending()];
-    for (const name of pending) add(name);
-    if (again.size > 0) {
-      const isPending = new Set(pending);
-      for (const name of again) if (!isPending.has(name)) add(name);
-    }
+    const changed = this.#ready(watch);
     if (changed.length > 0) {
-      const { version, resources } = client.offered;
-      const all = changed.length === resources.size ? resourceList(client.offered) : changed;
+      const { version, resources } = watch.client.offered;
+      const all = changed.length === resources.size ? resourceList(watch.client.offered) : changed;
       return { version, changed: all, removed: [], resources: all, heartbeats: [] };
     }
     // The client takes a resource without body for a heartbeat only under the version that it accepted last.
     const heartbeats = this.#state.ttl && watch.ackedVersion !== "" ? dueBeats(watch, now) : [];
     if (heartbeats.length === 0) return undefined;
     return { version: watch.ackedVersion, changed: [], removed: [], resources: [], heartbeats };
+  }
+
+  /** What may be sent of what is pending or to be sent again. */
+  #ready(watch: WatchedResource): readonly Resource[] {
+    const { client, again } = watch;
+    const { watches } = this.#state;
+    const mayGo = (resource: Resource) => !mustWait(resource, watch, watches);
+    const { news } = client;
+    // The array that other streams send, too, if it is all.
+    const ready = news.every(mayGo) ? news : news.filter(mayGo);
+    if (again.size === 0) return ready;
+    const pending = new Set(client.pending());
+    const repeated: Resource[] = [];
+    for (const name of again) {
+      const wanted = pending.has(name) ? undefined : client.wanted(name);
+      if (wanted !== undefined && mayGo(wanted)) repeated.push(wanted);
+    }
+    return repeated.length === 0 ? ready : [...ready, ...repeated];
   }
 }

@@ -10,6 +10,7 @@ import {
   typeSnapshot,
   WILDCARD_TYPES,
 } from "../cache/index.ts";
+import type { ClientResources } from "./client-resources.ts";
 import { nextBeat } from "./heartbeats.ts";
 import { MAX_RESOURCE_NAME_LENGTH, MAX_RESOURCE_NAMES } from "./limits.ts";
 import type { Received, SessionOptions } from "./session.ts";
@@ -36,7 +37,7 @@ export class StreamState {
   publish(snapshot: Snapshot): void {
     this.#snapshot = snapshot;
     for (const watch of this.watches.values()) {
-      watch.client.offer(typeSnapshot(snapshot, watch.typeUrl));
+      watch.client = watch.client.afterOffer(typeSnapshot(snapshot, watch.typeUrl));
       forgiveNacks(watch);
     }
   }
@@ -95,7 +96,13 @@ export function ownName(watch: WatchedResource): (name: string) => string {
   return (name) => resources.get(name)?.name ?? canonicalName(name);
 }
 
-/** Takes over a new subscription and forgets what concerned only the old one. For the other arguments see `ClientResources.resubscribe`. */
+/** What of this the client was not sent in this version. */
+export function newsOf(client: ClientResources, resources: readonly Resource[]): readonly Resource[] {
+  if (resources === client.news) return resources;
+  return resources.filter(({ name, version }) => client.sent(name)?.version !== version);
+}
+
+/** Takes over a new subscription and forgets what concerned only the old one. For the other arguments see `ClientResources.afterResubscribe`. */
 export function applySubscription(
   watch: WatchedResource,
   next: Subscription,
@@ -103,7 +110,7 @@ export function applySubscription(
   onTheirWay?: ReadonlyMap<string, Resource>,
 ): void {
   if (next === watch.subscription) return;
-  watch.client.resubscribe(next, known, onTheirWay);
+  watch.client = watch.client.afterResubscribe(next, known, onTheirWay);
   for (const name of watch.again) if (watch.client.wanted(name) === undefined) watch.again.delete(name);
   forgiveNacks(watch);
 }

@@ -19,7 +19,7 @@ export interface InFlight {
 
 export class WatchedResource {
   readonly typeUrl: TypeUrl;
-  readonly client: ClientResources;
+  client: ClientResources;
   /** Unanswered responses by nonce. State-of-the-world: at most one; delta: more only by answers to subscriptions. */
   readonly outstanding = new Map<string, InFlight>();
   /** Names to be sent again although the client has them. */
@@ -42,7 +42,7 @@ export class WatchedResource {
 
   constructor(typeUrl: TypeUrl, offered: TypeSnapshot, claimedVersion = "") {
     this.typeUrl = typeUrl;
-    this.client = new ClientResources(typeUrl, offered);
+    this.client = ClientResources.initial(typeUrl, offered);
     this.claimedVersion = claimedVersion;
   }
 
@@ -52,6 +52,7 @@ export class WatchedResource {
 
   /** The newest unanswered response. */
   get inFlight(): InFlight | undefined {
+    if (this.outstanding.size === 0) return undefined;
     let newest: InFlight | undefined;
     for (const each of this.outstanding.values()) newest = each;
     return newest;
@@ -78,12 +79,9 @@ export function applySent(watch: WatchedResource, response: InFlight): void {
   watch.nonce = response.nonce;
   watch.answerDue = false;
   watch.outstanding.set(response.nonce, response);
-  for (const resource of response.resources) {
-    watch.client.markSent(resource.name, resource);
-    watch.again.delete(resource.name);
-  }
+  watch.client = watch.client.afterSent(response.resources, response.removed);
+  if (watch.again.size > 0) for (const { name } of response.resources) watch.again.delete(name);
   for (const name of response.removed) {
-    watch.client.markSent(name, undefined);
     watch.again.delete(name);
     watch.unheard.delete(name);
   }
@@ -93,18 +91,20 @@ export function applyAck(watch: WatchedResource, accepted: InFlight): void {
   watch.outstanding.delete(accepted.nonce);
   watch.ackedVersion = accepted.version;
   if (accepted.whole !== undefined) {
-    watch.client.acceptAll();
+    watch.client = watch.client.afterAcceptAll();
     watch.nack = undefined;
     return;
   }
-  for (const resource of accepted.resources) watch.client.accept(resource.name, resource);
-  for (const name of accepted.removed) watch.client.accept(name, undefined);
+  watch.client = watch.client.afterAccept(accepted.resources, accepted.removed);
+  if (watch.nack === undefined) return;
   // A partial response clears the complaints about the resources it carried, and only those.
   forgiveNacks(watch, new Set([...accepted.resources.map(({ name }) => name), ...accepted.removed]));
 }
 
+const NOTHING_ACCEPTED: ReadonlySet<string> = new Set();
+
 /** Drops from the record of a rejection what was accepted since, and what the client has no more to do with. */
-export function forgiveNacks(watch: WatchedResource, accepted: ReadonlySet<string> = new Set()): void {
+export function forgiveNacks(watch: WatchedResource, accepted: ReadonlySet<string> = NOTHING_ACCEPTED): void {
   const { nack, client } = watch;
   if (nack === undefined) return;
   const open = nack.resources.filter((name) => !accepted.has(name) && client.wanted(name) !== undefined);
@@ -143,11 +143,11 @@ export function applyNack(
     return nack;
   }
   if (rejected.whole !== undefined) {
-    client.acceptAll(found);
+    watch.client = client.afterAcceptAll(found);
     return nack;
   }
-  for (const resource of rejected.resources) if (!found.has(resource.name)) client.accept(resource.name, resource);
-  for (const name of rejected.removed) client.accept(name, undefined);
+  const good = rejected.resources.filter(({ name }) => !found.has(name));
+  watch.client = client.afterAccept(good, rejected.removed);
   return nack;
 }
 
