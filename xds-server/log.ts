@@ -28,7 +28,9 @@ export function jsonLogger(minimum: LogLevel = "info", write: (line: string) => 
     },
     { write },
   );
-  return (level, message, fields = {}) => logger[level]({ ...fields }, message);
+  return (level, message, fields = {}) => {
+    if (logger.isLevelEnabled(level)) logger[level]({ ...fields }, message);
+  };
 }
 
 function writeStderr(line: string): void {

@@ -31,7 +31,14 @@ export class MessageReader {
    * Takes a chunk and gives the messages that it completes; they share the chunk's memory where they can. O(bytes), however small the chunks are.
    * @throws CallError RESOURCE_EXHAUSTED, UNIMPLEMENTED
    */
-  *read(chunk: Buffer): Iterable<Buffer> {
+  read(chunk: Buffer): Iterable<Buffer> {
+    // One chunk that is one message: nearly always.
+    if (this.#held === 0 && chunk.length >= PREFIX_BYTES && PREFIX_BYTES + this.#lengthOf(chunk) === chunk.length)
+      return [chunk.subarray(PREFIX_BYTES)];
+    return this.#read(chunk);
+  }
+
+  *#read(chunk: Buffer): Iterable<Buffer> {
     this.#held += chunk.length;
     this.#parts.push(chunk);
     if (this.#held < this.#needed) return;

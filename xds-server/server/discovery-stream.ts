@@ -81,8 +81,8 @@ export class DiscoveryStream implements Pushable, ConnectedStream {
   }
 
   /** Sends what is due, until the buffer is full. */
-  flush(): void {
-    this.#call.run(() => this.#flush());
+  flush(clock: number): void {
+    this.#call.run(() => this.#flush(clock));
   }
 
   #admit(): void {
@@ -131,7 +131,7 @@ export class DiscoveryStream implements Pushable, ConnectedStream {
         throw new CallError(code, outcome.message);
       }
       const type = TYPE_NAMES[typeUrl as keyof typeof TYPE_NAMES] ?? "other";
-      metrics.requests.inc({ type, kind: outcome.kind });
+      metrics.traffic.of(type).requested(outcome.kind);
       if (outcome.kind === "unknown-type") {
         log("debug", "type not served", { node: this.node.id, typeUrl: typeUrl.slice(0, 200) });
       } else if (outcome.kind === "ack" || outcome.kind === "nack") this.#answered(typeUrl, type, outcome);
@@ -145,7 +145,7 @@ export class DiscoveryStream implements Pushable, ConnectedStream {
   #answered(typeUrl: string, type: string, outcome: ReturnType<StreamSession["receive"]>["outcome"]): void {
     const { metrics, log, registry, clock } = this.#context;
     const sentAt = this.#sentAt.get(typeUrl);
-    if (sentAt !== undefined) metrics.ackSeconds.observe({ type }, (clock() - sentAt) / 1_000);
+    if (sentAt !== undefined) metrics.traffic.of(type).ackSeconds.observe((clock() - sentAt) / 1_000);
     this.#sentAt.delete(typeUrl);
     const watch = this.watches.get(typeUrl);
     if (watch !== undefined) registry.nacks.answered(this.node, this.group, watch.typeUrl, watch.nack);
@@ -216,41 +216,43 @@ export class DiscoveryStream implements Pushable, ConnectedStream {
     });
   }
 
-  #flush(): void {
+  #flush(clock: number): void {
     const session = this.#session;
     if (session === undefined || this.#full) return;
-    const { bodies, metrics, log, now, clock } = this.#context;
-    for (let due = session.next(now()); due !== undefined; due = session.next(now())) {
+    const { bodies, metrics, log } = this.#context;
+    // One reading for all of it: reading the clock may cost as much as all the rest of a push.
+    const now = this.#context.now();
+    for (let due = session.next(now); due !== undefined; due = session.next(now)) {
       const body = bodies.body(due);
       const nonce = encodeNonce(due.nonce);
       const type = TYPE_NAMES[due.typeUrl];
-      metrics.pushes.inc({ type });
-      metrics.pushedBytes.inc({ type }, body.length + nonce.length);
-      if (this.behindSince !== undefined) metrics.pushSeconds.observe({ type }, (now() - this.behindSince) / 1_000);
-      this.#sentAt.set(due.typeUrl, clock());
+      const traffic = metrics.traffic.of(type);
+      traffic.pushes++;
+      traffic.pushedBytes += body.length + nonce.length;
+      if (this.behindSince !== undefined) traffic.pushSeconds.observe((now - this.behindSince) / 1_000);
+      this.#sentAt.set(due.typeUrl, clock);
       log("debug", "push", { node: this.node.id, type, nonce: due.nonce, resources: due.resources.length });
       if (!this.#call.write(nonce, body)) {
         this.#full = true;
         break;
       }
     }
-    this.#judge();
+    this.#judge(now);
     this.#arm(session.nextDeadline());
   }
 
   /** After a flush: nothing more is due, unless the buffer is full. */
-  #judge(): void {
-    const { registry, now } = this.#context;
+  #judge(now: number): void {
     let state: StreamState = this.#full ? "behind" : "accepted";
     for (const { inFlight, nack } of this.watches.values()) {
       if (inFlight !== undefined) state = "behind";
       else if (nack !== undefined && state === "accepted") state = "nacked";
     }
     if (state !== "behind") this.behindSince = undefined;
-    else this.behindSince ??= now();
+    else this.behindSince ??= now;
     if (state === this.state) return;
     this.state = state;
-    registry.changed(this);
+    this.#context.registry.changed(this);
   }
 
   /** Wakes the stream for its next heartbeat. */

@@ -47,7 +47,7 @@ export class NameLists {
 export class SotwDecoder {
   readonly #lists: NameLists;
   /** Of the last request by type: every ACK repeats all names, so equal bytes stand for the list that was read before. */
-  readonly #names = new Map<string, { readonly hash: string; readonly names: readonly string[] }>();
+  readonly #runs = new Map<string, NameRun>();
 
   constructor(lists = new NameLists()) {
     this.#lists = lists;
@@ -66,16 +66,19 @@ export class SotwDecoder {
     let start = 0;
     let end = 0;
     let scattered = false;
-    for (;;) {
-      if (reader.pos >= reader.len) break;
+    let again: NameRun | undefined;
+    while (reader.pos < reader.len) {
       const at = reader.pos;
       const tag = reader.uint32();
       if (tag === 0x1a) {
         if (count > 0 && at !== end) scattered = true;
         if (count === 0) start = at;
-        count++;
-        reader.skip(reader.uint32());
+        const run = count === 0 ? this.#again(bytes, at) : undefined;
+        if (run === undefined) reader.skip(reader.uint32());
+        else reader.pos = at + run.bytes.length;
+        count += run?.names.length ?? 1;
         end = reader.pos;
+        again = count === run?.names.length ? run : undefined;
       } else if (tag === 0x0a) versionInfo = reader.string();
       else if (tag === 0x12) node = readNode(reader);
       else if (tag === 0x22) typeUrl = reader.string();
@@ -85,11 +88,7 @@ export class SotwDecoder {
     }
     tooMany(count);
     const resourceNames =
-      count === 0
-        ? NO_NAMES
-        : scattered
-          ? namesOf(bytes)
-          : this.#known(typeUrl, bytes.subarray(start, end), (run) => namesOf(run));
+      count === 0 ? NO_NAMES : scattered ? namesOf(bytes) : this.#known(typeUrl, again, bytes, start, end);
     return {
       request: {
         typeUrl,
@@ -102,16 +101,44 @@ export class SotwDecoder {
     };
   }
 
-  #known(typeUrl: string, run: Uint8Array, read: (run: Uint8Array) => readonly string[]): readonly string[] {
+  /** The names of an earlier request that stand here once more. */
+  #again(bytes: Uint8Array, at: number): NameRun | undefined {
+    for (const run of this.#runs.values()) {
+      const end = at + run.bytes.length;
+      if (run.bytes[1] === bytes[at + 1] && end <= bytes.length && run.bytes.compare(bytes, at, end) === 0) return run;
+    }
+    return undefined;
+  }
+
+  /** @param again what stands between `start` and `end`, if it is known */
+  #known(
+    typeUrl: string,
+    again: NameRun | undefined,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): readonly string[] {
+    const known = this.#runs.get(typeUrl);
+    if (known !== undefined && known === again) return known.names;
+    const run = bytes.subarray(start, end);
     const hash = createHash("sha1").update(run).digest("base64");
-    const known = this.#names.get(typeUrl);
-    if (known?.hash === hash) return known.names;
-    const names = this.#lists.get(hash, () => read(run));
+    const names = this.#lists.get(hash, () => namesOf(run));
+    const kept = runs.get(names) ?? { names, bytes: Buffer.from(run) };
+    runs.set(names, kept);
     // The session refuses and forgets types that it does not know; so does this.
-    if (this.#names.size < MAX_REMEMBERED_TYPES || known !== undefined) this.#names.set(typeUrl, { hash, names });
+    if (this.#runs.size < MAX_REMEMBERED_TYPES || known !== undefined) this.#runs.set(typeUrl, kept);
     return names;
   }
 }
+
+/** A list and the bytes it was read from: to compare bytes is a hundred times cheaper than to hash them. */
+interface NameRun {
+  readonly names: readonly string[];
+  readonly bytes: Buffer;
+}
+
+/** By list; one for all streams. */
+const runs = new WeakMap<readonly string[], NameRun>();
 
 /** There are nine types; a client that makes up others is not remembered. */
 const MAX_REMEMBERED_TYPES = 16;
@@ -201,7 +228,14 @@ function readStatus(reader: protobuf.Reader): ErrorDetail {
 
 const NONCE = 0x2a;
 
-/** The part of a response that only one stream gets: its nonce. Fields of a message may come in any order. */
+/**
+ * The part of a response that only one stream gets: its nonce. Fields of a message may come in any order.
+ * @param nonce ASCII, less than 128 characters
+ */
 export function encodeNonce(nonce: string): Uint8Array {
-  return protobuf.Writer.create().uint32(NONCE).string(nonce).finish();
+  const bytes = Buffer.allocUnsafe(2 + nonce.length);
+  bytes[0] = NONCE;
+  bytes[1] = nonce.length;
+  for (let at = 0; at < nonce.length; at++) bytes[2 + at] = nonce.charCodeAt(at);
+  return bytes;
 }

@@ -1,5 +1,6 @@
 /** Prometheus metrics of the server, in a registry of their own, so that two servers in one process do not share counters. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { Traffic } from "./traffic.ts";
 
 export interface ServerMetrics {
   readonly registry: Registry;
@@ -10,10 +11,8 @@ export interface ServerMetrics {
   readonly behindSeconds: Gauge<"group">;
   /** Streams that wait for their turn to be sent something. */
   readonly pushQueue: Gauge;
-  /** From a change to what a stream was sent of it. */
-  readonly pushSeconds: Histogram<"type">;
-  /** From a response to its ACK or NACK. */
-  readonly ackSeconds: Histogram<"type">;
+  /** Requests, responses and how long they took. */
+  readonly traffic: Traffic;
   readonly admissionWait: Histogram;
   /** Encoded responses that are kept for other streams. */
   readonly sharedBytes: Gauge;
@@ -23,9 +22,6 @@ export interface ServerMetrics {
   readonly loadReporters: Gauge;
   /** Streams ended by the server, by gRPC status. */
   readonly streamsRefused: Counter<"code">;
-  readonly requests: Counter<"type" | "kind">;
-  readonly pushes: Counter<"type">;
-  readonly pushedBytes: Counter<"type">;
   readonly nacks: Counter<"type">;
   /** Rejections that no ACK has cleared yet, over all connected Envoys. */
   readonly nacksOpen: Gauge;
@@ -69,20 +65,7 @@ export function createMetrics(): ServerMetrics {
       help: "Streams that wait for their turn to be sent something.",
       registers,
     }),
-    pushSeconds: new Histogram({
-      name: "tokenmesh_xds_push_seconds",
-      help: "From a change to the response that a stream was sent of it, by type.",
-      labelNames: ["type"],
-      buckets: SECONDS,
-      registers,
-    }),
-    ackSeconds: new Histogram({
-      name: "tokenmesh_xds_ack_seconds",
-      help: "From a response to its ACK or NACK, by type.",
-      labelNames: ["type"],
-      buckets: SECONDS,
-      registers,
-    }),
+    traffic: new Traffic(registry, SECONDS),
     admissionWait: new Histogram({
       name: "tokenmesh_xds_admission_wait_seconds",
       help: "How long new streams waited for their turn.",
@@ -113,24 +96,6 @@ export function createMetrics(): ServerMetrics {
       name: "tokenmesh_xds_streams_refused_total",
       help: "Discovery streams ended by the server, by gRPC status.",
       labelNames: ["code"],
-      registers,
-    }),
-    requests: new Counter({
-      name: "tokenmesh_xds_requests_total",
-      help: "Discovery requests by type and what they turned out to be (subscribe, ack, nack, stale, unknown-type).",
-      labelNames: ["type", "kind"],
-      registers,
-    }),
-    pushes: new Counter({
-      name: "tokenmesh_xds_pushes_total",
-      help: "Discovery responses sent, by type.",
-      labelNames: ["type"],
-      registers,
-    }),
-    pushedBytes: new Counter({
-      name: "tokenmesh_xds_pushed_bytes_total",
-      help: "Bytes of discovery responses sent, by type.",
-      labelNames: ["type"],
       registers,
     }),
     nacks: new Counter({

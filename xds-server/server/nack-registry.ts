@@ -45,6 +45,8 @@ export class NackRegistry {
 
   /** Takes over what a stream knows of a type after an answer of the client: `nack` is what is open, undefined when nothing is. */
   answered(node: NodeIdentity, group: string, typeUrl: Nack["typeUrl"], nack: Nack | undefined): void {
+    // Nearly always; an ACK is not to cost a key.
+    if (nack === undefined && this.#byWatch.size === 0) return;
     const watch = `${node.id}\0${typeUrl}`;
     const before = this.#byWatch.get(watch);
     if (before === undefined && nack === undefined) return;

@@ -4,8 +4,8 @@
  */
 
 export interface Pushable {
-  /** Sends what is due. */
-  flush(): void;
+  /** Sends what is due. @param clock what the clock shows now, ms */
+  flush(clock: number): void;
 }
 
 export interface PushQueueOptions {
@@ -52,11 +52,13 @@ export class PushQueue {
 
   #drain(): void {
     const { clock, sliceMs } = this.#options;
-    const end = clock() + sliceMs;
+    let now = clock();
+    const end = now + sliceMs;
     for (const stream of this.#waiting) {
       this.#waiting.delete(stream);
-      stream.flush();
-      if (clock() >= end) break;
+      stream.flush(now);
+      now = clock();
+      if (now >= end) break;
     }
     this.#schedule();
   }

@@ -5,7 +5,7 @@
  * `DeltaDiscoveryResponse`: system_version_info = 1, resources = 2 (Resource), type_url = 4, nonce = 5, removed_resources = 6, control_plane = 7.
  */
 import protobuf from "protobufjs";
-import { sotwAny } from "../cache/index.ts";
+import { PUSH_ORDER, sotwAny } from "../cache/index.ts";
 import { type DeltaItem, deltaItemBytes, type PlannedDelta, type PlannedResponse } from "../stream/index.ts";
 import { MAX_SHARED_BODIES, MAX_SHARED_BYTES } from "./limits.ts";
 
@@ -36,10 +36,9 @@ export class SharedBodies {
    * The response without its nonce; never written to. O(resources) pointer comparisons when another stream was sent the same.
    */
   body(planned: Planned): Uint8Array {
-    const key = `${"removed" in planned ? "delta" : "sotw"} ${planned.typeUrl}`;
+    const key = keyOf(planned);
     const kept = this.#kept.get(key) ?? [];
-    const known = kept.find((each) => same(each.planned, planned));
-    if (known !== undefined) return known.body;
+    for (const each of kept) if (same(each.planned, planned)) return each.body;
     const body = "removed" in planned ? this.#delta(planned) : this.#sotw(planned);
     if (body.length > MAX_SHARED_BYTES / 2) return body;
     this.#bytes += body.length;
@@ -83,6 +82,15 @@ const TYPE_URL = 0x22;
 const REMOVED = 0x32;
 const SOTW_CONTROL_PLANE = 0x32;
 const DELTA_CONTROL_PLANE = 0x3a;
+
+const KEYS = {
+  sotw: new Map(PUSH_ORDER.map((typeUrl) => [typeUrl, `sotw ${typeUrl}`])),
+  delta: new Map(PUSH_ORDER.map((typeUrl) => [typeUrl, `delta ${typeUrl}`])),
+};
+
+function keyOf(planned: Planned): string {
+  return KEYS["removed" in planned ? "delta" : "sotw"].get(planned.typeUrl) ?? planned.typeUrl;
+}
 
 function same(a: Planned, b: Planned): boolean {
   if (a.ttl !== b.ttl) return false;

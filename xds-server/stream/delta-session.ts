@@ -8,7 +8,7 @@
  * https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#incremental-xds
  */
 import { TypeUrl } from "../../protos/index.ts";
-import { canonicalName, isCollection, PUSH_ORDER, type Resource, resourceList, type Snapshot } from "../cache/index.ts";
+import { canonicalName, isCollection, type Resource, resourceList, type Snapshot } from "../cache/index.ts";
 import type { DeltaItem, DeltaRequest, PlannedDelta } from "./discovery.ts";
 import { dueBeats, noteHeard } from "./heartbeats.ts";
 import { MAX_OUTSTANDING, MAX_RESOURCE_NAMES } from "./limits.ts";
@@ -113,9 +113,8 @@ export class DeltaSession implements Session<DeltaRequest, PlannedDelta> {
   }
 
   next(now = 0): PlannedDelta | undefined {
-    for (const typeUrl of PUSH_ORDER) {
-      const watch = this.#state.watches.get(typeUrl);
-      if (watch === undefined || watch.outstanding.size >= MAX_OUTSTANDING) continue;
+    for (const watch of this.#state.watches.values()) {
+      if (watch.outstanding.size >= MAX_OUTSTANDING) continue;
       const due = this.#due(watch, now);
       if (due !== undefined) return this.#send(watch, due, now);
     }

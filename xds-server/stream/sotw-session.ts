@@ -7,7 +7,7 @@
  * https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol
  */
 import type { TypeUrl } from "../../protos/index.ts";
-import { contentHash, PUSH_ORDER, type Resource, resourceList, type Snapshot } from "../cache/index.ts";
+import { contentHash, type Resource, resourceList, type Snapshot } from "../cache/index.ts";
 import type { DiscoveryRequest, PlannedResponse } from "./discovery.ts";
 import { dueBeats, noteHeard } from "./heartbeats.ts";
 import { mustWait, repushBehind, stillUsed } from "./ordering.ts";
@@ -74,9 +74,8 @@ export class SotwSession implements Session<DiscoveryRequest, PlannedResponse> {
   }
 
   next(now = 0): PlannedResponse | undefined {
-    for (const typeUrl of PUSH_ORDER) {
-      const watch = this.#state.watches.get(typeUrl);
-      if (watch === undefined || watch.outstanding.size > 0) continue;
+    for (const watch of this.#state.watches.values()) {
+      if (watch.outstanding.size > 0) continue;
       const due = isWhole(watch) ? this.#dueWhole(watch, now) : this.#duePartial(watch, now);
       if (due !== undefined) return this.#send(watch, due, now);
     }

@@ -5,6 +5,7 @@ import type { TypeUrl } from "../../protos/index.ts";
 import {
   canonicalName,
   isKnownType,
+  PUSH_ORDER,
   type Resource,
   type Snapshot,
   typeSnapshot,
@@ -20,6 +21,7 @@ import { forgiveNacks, WatchedResource } from "./watched-resource.ts";
 export type Violation = Extract<Received, { kind: "violation" }>;
 
 export class StreamState {
+  /** In push order. */
   readonly watches = new Map<string, WatchedResource>();
   readonly #options: SessionOptions;
   #snapshot: Snapshot;
@@ -58,9 +60,19 @@ export class StreamState {
     let watch = this.watches.get(typeUrl);
     if (watch === undefined) {
       watch = new WatchedResource(typeUrl, typeSnapshot(this.#snapshot, typeUrl), claimedVersion);
-      this.watches.set(typeUrl, watch);
+      this.#insert(watch);
     }
     return watch;
+  }
+
+  /** Keeps the watches in push order: they are gone through for every response, and are made once. */
+  #insert(watch: WatchedResource): void {
+    const all = new Map(this.watches).set(watch.typeUrl, watch);
+    this.watches.clear();
+    for (const typeUrl of PUSH_ORDER) {
+      const each = all.get(typeUrl);
+      if (each !== undefined) this.watches.set(typeUrl, each);
+    }
   }
 
   /** All resources of a type, whether or not this client asked for them. */

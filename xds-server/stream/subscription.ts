@@ -42,7 +42,7 @@ export function updateSubscription(
   own: (name: string) => string = canonicalName,
 ): Subscription {
   if (resourceNames.length === 0 && !before.everNamed) {
-    return before.wildcard === wildcardType ? before : { ...before, wildcard: wildcardType };
+    return before.wildcard === wildcardType ? before : sharedSubscription({ ...before, wildcard: wildcardType });
   }
   const next = subscriptionTo(resourceNames, own);
   const isSame = before.everNamed && next.wildcard === before.wildcard && sameSet(next.names, before.names);
@@ -74,7 +74,7 @@ export function changeSubscription(
   own: (name: string) => string = canonicalName,
 ): Subscription {
   if (subscribe.length === 0 && unsubscribe.length === 0) {
-    return first && wildcardType ? { ...before, wildcard: true } : before;
+    return first && wildcardType ? sharedSubscription({ ...before, wildcard: true }) : before;
   }
   const names = new Set(before.names);
   let { wildcard } = before;
@@ -87,7 +87,21 @@ export function changeSubscription(
     else names.add(own(name));
   }
   const collections = before.collections || subscribe.some((name) => isCollection(canonicalName(name)));
-  return { wildcard, everNamed: true, names, collections };
+  return sharedSubscription({ wildcard, everNamed: true, names, collections });
+}
+
+/** By the set of names: with the same set and the same flags it is one object for all streams, so that what follows from it is shared, too. */
+const variants = new WeakMap<ReadonlySet<string>, Subscription[]>();
+
+function sharedSubscription(subscription: Subscription): Subscription {
+  const { wildcard, everNamed, names, collections } = subscription;
+  const known = variants.get(names) ?? [];
+  variants.set(names, known);
+  for (const each of known) {
+    if (each.wildcard === wildcard && each.everNamed === everNamed && each.collections === collections) return each;
+  }
+  known.push(subscription);
+  return subscription;
 }
 
 /** Whether the name itself is subscribed; for a resource, which may go by other names, {@link subscribes}. */
