@@ -36,6 +36,7 @@ const FILE_BY_MESSAGE: Readonly<Record<string, string>> = {
   "envoy.config.endpoint.v3.ClusterLoadAssignment": "envoy/config/endpoint/v3/endpoint.proto",
   "envoy.config.listener.v3.Listener": "envoy/config/listener/v3/listener.proto",
   "envoy.config.route.v3.RouteConfiguration": "envoy/config/route/v3/route.proto",
+  "envoy.config.core.v3.Metadata": "envoy/config/core/v3/base.proto",
   "envoy.config.core.v3.TypedExtensionConfig": "envoy/config/core/v3/extension.proto",
   "envoy.extensions.transport_sockets.tls.v3.Secret": "envoy/extensions/transport_sockets/tls/v3/secret.proto",
   "envoy.config.route.v3.ScopedRouteConfiguration": "envoy/config/route/v3/scoped_route.proto",

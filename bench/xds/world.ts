@@ -1,7 +1,7 @@
 /** What every server of this bench serves: EDS clusters, their endpoints, a listener and its route. xds/server/main.go builds the same, byte for byte as large. */
 import { stringify } from "yaml";
-import { TypeUrl } from "../../protos/index.ts";
-import { createResource, type Resource } from "../../xds-server/cache/index.ts";
+import { type AssignedEndpoint, encodeLoadAssignment, TypeUrl } from "../../protos/index.ts";
+import { createResource, encodedResource, type Resource } from "../../xds-server/cache/index.ts";
 
 export interface WorldSize {
   readonly clusters: number;
@@ -17,13 +17,22 @@ const addressOf = (cluster: number, endpoint: number): string =>
   `10.${Math.floor(cluster / 250)}.${cluster % 250}.${endpoint + 1}`;
 
 /** The endpoints of a cluster, the first with another weight. */
-export function assignment({ endpoints }: WorldSize, cluster: number, firstWeight: number): Resource {
+export function assignment(size: WorldSize, cluster: number, firstWeight: number): Resource {
   const name = clusterName(cluster);
-  const lbEndpoints = Array.from({ length: endpoints }, (_, n) => ({
-    endpoint: { address: { socket_address: { address: addressOf(cluster, n), port_value: PORT } } },
-    load_balancing_weight: { value: n === 0 ? firstWeight : 1 },
-  }));
-  return createResource(TypeUrl.endpoints, name, { cluster_name: name, endpoints: [{ lb_endpoints: lbEndpoints }] });
+  const endpoints = [...endpointsOf(size, cluster)];
+  endpoints[0] = { address: addressOf(cluster, 0), port: PORT, weight: firstWeight };
+  return encodedResource(TypeUrl.endpoints, name, encodeLoadAssignment(name, [{ endpoints }]));
+}
+
+const known = new Map<number, readonly AssignedEndpoint[]>();
+
+/** The peer keeps its endpoints, too. There is one world in a process. */
+function endpointsOf({ endpoints }: WorldSize, cluster: number): readonly AssignedEndpoint[] {
+  const list =
+    known.get(cluster) ??
+    Array.from({ length: endpoints }, (_, n) => ({ address: addressOf(cluster, n), port: PORT, weight: 1 }));
+  known.set(cluster, list);
+  return list;
 }
 
 export function world(size: WorldSize): readonly Resource[] {

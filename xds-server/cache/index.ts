@@ -1,6 +1,13 @@
 /** Resources, snapshots and the cache that streams read from. */
 export * from "./consistency.ts";
-export { contentHash, createResource, type Reference, type Resource, type ResourceOptions } from "./resource.ts";
+export {
+  contentHash,
+  createResource,
+  encodedResource,
+  type Reference,
+  type Resource,
+  type ResourceOptions,
+} from "./resource.ts";
 export { canonicalName, collectionOf, isCollection } from "./resource-name.ts";
 export { withoutSecrets } from "./secrets.ts";
 export * from "./snapshot.ts";

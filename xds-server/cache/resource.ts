@@ -47,10 +47,25 @@ export function createResource(
   object: ProtoObject,
   references: readonly Reference[] = [],
   secrets: readonly string[] = [],
+  options: ResourceOptions = {},
+): Resource {
+  return encodedResource(typeUrl, name, encodeAny(typeUrl, object), references, secrets, options);
+}
+
+/**
+ * As {@link createResource}, of what is encoded already.
+ * @param any the encoded `google.protobuf.Any`; nobody may write to it any more
+ * @throws RangeError when the TTL is not a positive whole number
+ */
+export function encodedResource(
+  typeUrl: TypeUrl,
+  name: string,
+  any: Uint8Array,
+  references: readonly Reference[] = [],
+  secrets: readonly string[] = [],
   { ttlMs, aliases = [] }: ResourceOptions = {},
 ): Resource {
   if (ttlMs !== undefined && !(Number.isSafeInteger(ttlMs) && ttlMs > 0)) throw new RangeError(`ttl ${ttlMs} ms`);
-  const any = encodeAny(typeUrl, object);
   return {
     typeUrl,
     name: canonicalName(name),

@@ -1,9 +1,9 @@
 /** What one cluster is on the wire: the Cluster, and its ClusterLoadAssignment when its endpoints are sent by EDS. */
 import { TypeUrl } from "../../protos/index.ts";
-import { createResource, type Resource } from "../cache/index.ts";
+import { createResource, encodedResource, type Resource } from "../cache/index.ts";
 import { cluster, isEdsCluster } from "./clusters.ts";
 import type { EndpointWeights } from "./endpoint-weights.ts";
-import { clusterLoadAssignment } from "./endpoints.ts";
+import { encodedLoadAssignment } from "./endpoints.ts";
 import type { ResourceMemo } from "./resource-memo.ts";
 import { type ClusterTarget, clusterName } from "./service-index.ts";
 
@@ -36,7 +36,7 @@ export function targetResources(
       createResource(TypeUrl.cluster, name, cluster(target, isPicked), [{ typeUrl: TypeUrl.endpoints, name }]),
     ),
     memo.resource(`EDS ${name}`, endpointInputs, () =>
-      createResource(TypeUrl.endpoints, name, clusterLoadAssignment(target, weights)),
+      encodedResource(TypeUrl.endpoints, name, encodedLoadAssignment(target, weights)),
     ),
   ];
 }

@@ -1,5 +1,11 @@
 /** Endpoints of a cluster: ClusterLoadAssignment, `envoy/config/endpoint/v3/endpoint.proto`. */
-import type { ProtoObject } from "../../protos/index.ts";
+import {
+  type AssignedEndpoint,
+  encode,
+  encodeLoadAssignment,
+  HealthStatus,
+  type ProtoObject,
+} from "../../protos/index.ts";
 import { endpointPort, isDraining, isUnixSocket } from "../config/endpoint-selection.ts";
 import type { Endpoint, EndpointHealth, Locality } from "../config/model.ts";
 import { type EndpointWeights, NO_WEIGHTS, targetEndpoints } from "./endpoint-weights.ts";
@@ -9,7 +15,7 @@ import { type ClusterTarget, clusterName } from "./service-index.ts";
 /** Envoy refuses an assignment in which the weights of a locality make more than this. */
 const MAX_LOCALITY_WEIGHT = 4_294_967_295;
 
-const HEALTH: Readonly<Record<EndpointHealth, string | undefined>> = {
+const HEALTH: Readonly<Record<EndpointHealth, keyof typeof HealthStatus | undefined>> = {
   healthy: "HEALTHY",
   unhealthy: "UNHEALTHY",
   draining: "DRAINING",
@@ -17,28 +23,51 @@ const HEALTH: Readonly<Record<EndpointHealth, string | undefined>> = {
   unknown: undefined,
 };
 
-/** The endpoints of a target, grouped by locality in a stable order. */
+interface LocalityGroup {
+  readonly locality: Locality | undefined;
+  readonly endpoints: readonly Endpoint[];
+  /** Of the endpoints, as Envoy takes them. */
+  readonly weights: readonly number[];
+  readonly weight: number;
+}
+
+/** The endpoints of a target, for a cluster that holds them itself. */
 export function clusterLoadAssignment(target: ClusterTarget, weights: EndpointWeights = NO_WEIGHTS): ProtoObject {
+  return {
+    cluster_name: clusterName(target),
+    endpoints: localityGroups(target, weights).map((group) => ({
+      locality: group.locality && localityObject(group.locality),
+      lb_endpoints: group.endpoints.map((endpoint, index) => lbEndpoint(endpoint, group.weights[index] ?? 1, target)),
+      load_balancing_weight: { value: group.weight },
+    })),
+  };
+}
+
+/** The same as an encoded `google.protobuf.Any`: byte for byte, without the objects. */
+export function encodedLoadAssignment(target: ClusterTarget, weights: EndpointWeights = NO_WEIGHTS): Uint8Array {
+  const localities = localityGroups(target, weights).map((group) => ({
+    ...group,
+    endpoints: group.endpoints.map((endpoint, index) => assignedEndpoint(endpoint, group.weights[index] ?? 1, target)),
+  }));
+  return encodeLoadAssignment(clusterName(target), localities, encodedMetadata(target));
+}
+
+/** The endpoints of a target by locality, in a stable order. */
+function localityGroups(target: ClusterTarget, weights: EndpointWeights): readonly LocalityGroup[] {
   const groups = new Map<string, { locality: Locality | undefined; endpoints: Endpoint[] }>();
   for (const endpoint of targetEndpoints(target, weights)) {
     const { locality } = endpoint;
     const key = locality === undefined ? "" : `${locality.region}/${locality.zone}/${locality.subZone}`;
-    const group = groups.get(key) ?? { locality, endpoints: [] };
-    groups.set(key, group);
-    group.endpoints.push(endpoint);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { locality, endpoints: [endpoint] });
+    else group.endpoints.push(endpoint);
   }
-  const localities = [...groups].sort(([a], [b]) => (a < b ? -1 : 1));
-  return {
-    cluster_name: clusterName(target),
-    endpoints: localities.map(([, { locality, endpoints }]) => {
+  return [...groups]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, { locality, endpoints }]) => {
       const bounded = boundedWeights(endpoints);
-      return {
-        locality: locality && { region: locality.region, zone: locality.zone, sub_zone: locality.subZone },
-        lb_endpoints: endpoints.map((endpoint, index) => lbEndpoint(endpoint, bounded[index] ?? 1, target)),
-        load_balancing_weight: { value: bounded.reduce((sum, weight) => sum + weight, 0) },
-      };
-    }),
-  };
+      return { locality, endpoints, weights: bounded, weight: bounded.reduce((sum, weight) => sum + weight, 0) };
+    });
 }
 
 /** The weights, made smaller in proportion where they are too much together. */
@@ -55,9 +84,28 @@ function lbEndpoint(endpoint: Endpoint, weight: number, target: ClusterTarget): 
   return {
     endpoint: { address: endpointAddress(endpoint, target) },
     metadata: endpointMetadata(target),
-    health_status: isDraining(endpoint) ? "DRAINING" : HEALTH[endpoint.health ?? "unknown"],
+    health_status: healthOf(endpoint),
     load_balancing_weight: wrapped(weight),
   };
+}
+
+function assignedEndpoint(endpoint: Endpoint, weight: number, { port }: ClusterTarget): AssignedEndpoint {
+  const health = healthOf(endpoint);
+  const isSocket = isUnixSocket(endpoint);
+  return {
+    address: isSocket ? socketPath(endpoint) : endpoint.address,
+    port: isSocket ? undefined : endpointPort(endpoint, port),
+    health: health && HealthStatus[health],
+    weight,
+  };
+}
+
+function healthOf(endpoint: Endpoint): keyof typeof HealthStatus | undefined {
+  return isDraining(endpoint) ? "DRAINING" : HEALTH[endpoint.health ?? "unknown"];
+}
+
+function localityObject({ region, zone, subZone }: Locality): ProtoObject {
+  return { region, zone, sub_zone: subZone };
 }
 
 /** Says which target of an LLMRouter an endpoint belongs to; the attempt filter of llm-router reads it. */
@@ -65,10 +113,18 @@ export function endpointMetadata({ llm }: ClusterTarget): ProtoObject | undefine
   return llm && { filter_metadata: { tokenmesh: { fields: { target: { stringValue: llm.target } } } } };
 }
 
+function encodedMetadata(target: ClusterTarget): Uint8Array | undefined {
+  const metadata = endpointMetadata(target);
+  return metadata && encode("envoy.config.core.v3.Metadata", metadata);
+}
+
 function endpointAddress(endpoint: Endpoint, { port }: ClusterTarget): ProtoObject {
-  const { address } = endpoint;
-  if (isUnixSocket(endpoint)) return { pipe: { path: address.slice("unix://".length) } };
-  return socketAddress(address, endpointPort(endpoint, port));
+  if (isUnixSocket(endpoint)) return { pipe: { path: socketPath(endpoint) } };
+  return socketAddress(endpoint.address, endpointPort(endpoint, port));
+}
+
+function socketPath({ address }: Endpoint): string {
+  return address.slice("unix://".length);
 }
 
 export function socketAddress(address: string, port: number): ProtoObject {
