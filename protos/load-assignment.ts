@@ -22,7 +22,8 @@ export interface AssignedEndpoint {
   readonly address: string;
   /** 0 to 65,535. */
   readonly port: number | undefined;
-  readonly health?: HealthStatus | undefined;
+  /** One of {@link HealthStatus}. */
+  readonly health?: number | undefined;
   /** 1 to 4,294,967,295. */
   readonly weight?: number | undefined;
 }

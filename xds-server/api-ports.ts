@@ -47,6 +47,7 @@ export function controlPort({ control, cache, documents, load }: PortParts): Con
         snapshots().map(([, snapshot]) => snapshot),
         cluster,
       ),
+    hasEndpoint: (cluster, address, port) => control.hasEndpoint(cluster, address, port),
     kinds: () => KINDS_SERVED,
     documents: () => knownDocuments(control, documents),
     check: (change) => control.check(change),

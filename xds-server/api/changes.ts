@@ -2,7 +2,7 @@
  * Changes of the configuration through the API, one at a time on this replica: judged together with all that is in force, stored, and in force here when the
  * answer goes out. What turns out not to be servable after all (another replica stored something in between) is taken back.
  */
-import { before } from "./acknowledgement.ts";
+import { type Before, before } from "./acknowledgement.ts";
 import { ApiError, configDetails, refuseInvalid } from "./api-error.ts";
 import { type DocumentValue, type ReadBody, sameDocument } from "./document-body.ts";
 import type { ApiPorts, DocumentChange, Identity, KnownDocument, StoreOutcome } from "./ports.ts";
@@ -56,20 +56,20 @@ export class Changes {
   /** Something else that changes what is served, in its turn; answers as the others do. */
   async other<T extends object>(change: () => Promise<T>, wait?: WaitFor): Promise<T & Waited> {
     return this.#turn(async () => {
-      const known = before(this.#ports.nodes(), this.#ports.control.groups());
+      const known = this.#before(wait);
       const result = await change();
       return { result, known };
     }).then(async ({ result, known }) => ({ ...result, ...(await this.#waited(known, wait, result)) }));
   }
 
   async #change(steps: readonly Step[], change: DocumentChange, wait: WaitFor | undefined): Promise<Applied & Waited> {
-    const { control, nodes } = this.#ports;
+    const { control } = this.#ports;
     const { applied, known } = await this.#turn(async () => {
       const documents = control.documents();
       for (const step of steps) refuseConflict(step, documents.get(step.identity));
       const { errors, warnings } = control.check(change);
       refuseInvalid(errors);
-      const state = before(nodes(), control.groups());
+      const state = this.#before(wait);
       const done = await this.#store(steps, documents);
       await control.settle();
       const refused = control.errors();
@@ -83,8 +83,13 @@ export class Changes {
     return { ...applied, ...(await this.#waited(known, wait, applied)) };
   }
 
-  async #waited(known: ReturnType<typeof before>, wait: WaitFor | undefined, result: object): Promise<Waited> {
-    if (wait === undefined) return {};
+  /** Looks at all Envoys: there may be hundreds, and only who waits for them is to be told. */
+  #before(wait: WaitFor | undefined): Before | undefined {
+    return wait === undefined ? undefined : before(this.#ports.nodes(), this.#ports.control.groups());
+  }
+
+  async #waited(known: Before | undefined, wait: WaitFor | undefined, result: object): Promise<Waited> {
+    if (known === undefined || wait === undefined) return {};
     return { wait: await this.#waiter.wait(known, wait, { ...result }) };
   }
 

@@ -76,6 +76,8 @@ export interface ControlPort {
   snapshot(group: string): unknown;
   /** What is served of a cluster, or of all. */
   endpoints(cluster: string | undefined): readonly EndpointView[];
+  /** Whether a weight of this endpoint counts; undefined when there is no such cluster. */
+  hasEndpoint(cluster: string, address: string, port: number): boolean | undefined;
   /** Kinds that are served, with their apiVersions; the first is what lists are told to be of. */
   kinds(): readonly { readonly kind: string; readonly apiVersions: readonly string[] }[];
   /** Documents that are in force or on disk; of two with the same identity the one that counts. */

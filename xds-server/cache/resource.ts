@@ -3,7 +3,7 @@
  * The version is a hash of those bytes, so it is the same on every stream, on every replica and after every restart, and content never
  * changes under the same version.
  */
-import { createHash } from "node:crypto";
+import crypto, { createHash } from "node:crypto";
 import { encodeAny, type ProtoObject, type TypeUrl } from "../../protos/index.ts";
 import { canonicalName } from "./resource-name.ts";
 
@@ -84,7 +84,13 @@ function versionOf(any: Uint8Array, ttlMs: number | undefined, aliases: readonly
   return contentHash(JSON.stringify([contentHash(any), ttlMs ?? 0, aliases]));
 }
 
+/** In one call where Node has that, which is 20.12: a Hash object is two thirds of the time for short texts. */
+const sha256: (data: Uint8Array | string) => string =
+  "hash" in crypto
+    ? (data) => crypto.hash("sha256", data, "hex")
+    : (data) => createHash("sha256").update(data).digest("hex");
+
 /** 64 bits of SHA-256: enough to tell versions apart, short enough to read in a log. */
 export function contentHash(bytes: Uint8Array | string): string {
-  return createHash("sha256").update(bytes).digest("hex").slice(0, 16);
+  return sha256(bytes).slice(0, 16);
 }

@@ -85,10 +85,12 @@ function updateType(before: TypeSnapshot, edits: ReadonlyMap<string, Resource | 
     added ||= old === undefined;
   }
   if (changed.length === 0 && removed.length === 0) return before;
+  const aliased = isAliased(before) || changed.some(hasAliases);
   const resources = new Map(before.resources);
   for (const { name } of removed) resources.delete(name);
   for (const resource of changed) resources.set(resource.name, resource);
-  const next = typeOf(added ? new Map([...resources].sort(([a], [b]) => byteOrder(a, b))) : resources, sum);
+  const sorted = added ? new Map([...resources].sort(([a], [b]) => byteOrder(a, b))) : resources;
+  const next = typeOf(sorted, sum, aliased);
   noteChanges(before, next, { changed, removed } satisfies TypeChanges);
   return next;
 }
@@ -105,7 +107,7 @@ function createTypeSnapshot(list: Resource[], previous: TypeSnapshot | undefined
     resources.set(resource.name, kept);
     sum += digestOf(kept);
   }
-  return typeOf(resources, sum);
+  return typeOf(resources, sum, list.some(hasAliases));
 }
 
 /** Not locale order: the same on every machine. */
@@ -117,11 +119,23 @@ function byteOrder(a: string, b: string): number {
  * The version of a type is a hash of the sum of its resources' digests: the order of the resources does not matter, and a change needs the
  * digests of what changed only.
  */
-function typeOf(resources: ResourceMap, sum: bigint): TypeSnapshot {
-  checkAliases(resources);
+function typeOf(resources: ResourceMap, sum: bigint, aliased: boolean): TypeSnapshot {
+  if (aliased) checkAliases(resources);
   const type = { version: contentHash(resources.size === 0 ? "" : BigInt.asUintN(64, sum).toString(16)), resources };
   sums.set(type, sum);
+  if (aliased) withAliases.add(type);
   return type;
+}
+
+/** Types in which a resource has, or had, an alias: only there a change can give a name to two. */
+const withAliases = new WeakSet<TypeSnapshot>();
+
+function isAliased(type: TypeSnapshot): boolean {
+  return withAliases.has(type);
+}
+
+function hasAliases({ aliases }: Resource): boolean {
+  return aliases !== undefined;
 }
 
 const sums = new WeakMap<TypeSnapshot, bigint>();

@@ -5,6 +5,7 @@
  */
 
 import type { Resource } from "../cache/index.ts";
+import { endpointPort, selectedEndpoints } from "../config/endpoint-selection.ts";
 import { endpointsFrom } from "../config/endpoints-from.ts";
 import { fullName } from "../config/gateway-scope.ts";
 import type { Model, ServiceEntry } from "../config/index.ts";
@@ -93,6 +94,17 @@ export class Assembly {
     }
     if ([...names].some((name) => this.#picked.has(name))) return undefined;
     return [...names].flatMap((name) => this.#updateEntry(name));
+  }
+
+  /** Whether the endpoints of a cluster, as they are now, have this one among them; undefined for no cluster of a service. */
+  hasEndpoint(cluster: string, address: string, port: number): boolean | undefined {
+    const name = this.#entryOfCluster.get(cluster) ?? "";
+    const [entry, built] = [this.#entries.get(name), this.#targetsOfEntry.get(name)];
+    const target = built?.find((each) => clusterName(each.target) === cluster)?.target;
+    if (entry === undefined || target === undefined) return undefined;
+    return selectedEndpoints(entry, target.subset?.labels).some(
+      (each) => each.address === address && endpointPort(each, target.port) === port,
+    );
   }
 
   /** Whether the endpoints of a cluster come from discovery. */

@@ -271,6 +271,40 @@ describe("weights", () => {
     expect(served(CLUSTER)).toEqual(["10.0.0.1:80 1 DRAINING"]);
   });
 
+  it("count for the endpoints that their cluster has", () => {
+    const check = (cluster: string, address: string, port = 80) => plane.control.hasEndpoint(cluster, address, port);
+    expect(check(CLUSTER, "10.0.0.1")).toBeUndefined();
+    const subsets = `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: app}
+spec: {host: app.test, subsets: [{name: v1, labels: {version: v1}}]}`;
+    const two = service("app").replace(
+      "[{address: 10.0.0.1}]",
+      "[{address: 10.0.0.1}, {address: 10.0.0.2, ports: {http: 81}, labels: {version: v1}}]",
+    );
+    plane.write("a.yaml", two, subsets, service("named", "db.test").replace("STATIC", "DNS"), found("late"), SOURCE);
+    plane.control.load();
+    plane.discover("default/late");
+    plane.clock.pass(0);
+    expect([check(CLUSTER, "10.0.0.1"), check(CLUSTER, "10.0.0.2"), check(CLUSTER, "10.0.0.2", 81)]).toEqual([
+      true,
+      false,
+      true,
+    ]);
+    const subset = CLUSTER.replace("||", "|v1|");
+    expect([check(subset, "10.0.0.1"), check(subset, "10.0.0.2", 81)]).toEqual([false, true]);
+    expect(check("outbound|80||named.test", "db.test")).toBe(true);
+    expect([check("outbound|81||app.test", "10.0.0.1"), check("outbound|80|v2|app.test", "10.0.0.1")]).toEqual([
+      undefined,
+      undefined,
+    ]);
+    expect(check("outbound|80||late.test", "10.0.0.9")).toBe(false);
+    plane.discover("default/late", discovered("10.0.0.9"));
+    plane.clock.pass(0);
+    expect(check("outbound|80||late.test", "10.0.0.9")).toBe(true);
+  });
+
   it("of clusters that nobody has wait until somebody does", () => {
     plane.weigh(CLUSTER, "10.0.0.1", 80, 5);
     plane.clock.pass(0);

@@ -2,7 +2,7 @@
 import { ApiError, type ErrorDetail } from "../api-error.ts";
 import type { RouteContext, TypedApi } from "../api-server.ts";
 import { described } from "../described.ts";
-import type { ControlPort, WeightChange } from "../ports.ts";
+import type { ControlPort, WeightChange, WeightStore } from "../ports.ts";
 import { waitQuery, weightChanges, weightsAnswer, weightsList } from "../schemas.ts";
 import { waitOf } from "../waiting.ts";
 
@@ -25,7 +25,7 @@ export function weightRoutes(api: TypedApi, { ports, changes }: RouteContext): v
     const wait = waitOf(request);
     const { changes: wanted } = request.body;
     return changes.other(async () => {
-      refuseUnknown(wanted, control, weights.list());
+      refuseUnknown(wanted, control, weights);
       await weights.set(wanted);
       control.flush();
       const group = control.groups().find((each) => each.group === "default") ?? control.groups()[0];
@@ -39,18 +39,19 @@ export function weightRoutes(api: TypedApi, { ports, changes }: RouteContext): v
  * A misspelled cluster would be a weight that never counts. One that is to be taken back may be for an endpoint that is gone.
  * @throws ApiError TM_API_UNKNOWN_ENDPOINT
  */
-function refuseUnknown(wanted: readonly WeightChange[], control: ControlPort, set: readonly WeightChange[]): void {
-  // Of the clusters that are named only: there may be thousands.
-  const clusters = new Set(wanted.map(({ cluster }) => cluster));
-  const served = new Map([...clusters].map((cluster) => [cluster, control.endpoints(cluster)]));
-  const known = new Set([...served.values()].flat().map(keyOf));
-  for (const each of set) if (clusters.has(each.cluster)) known.add(keyOf(each));
+function refuseUnknown(wanted: readonly WeightChange[], control: ControlPort, weights: WeightStore): void {
+  let set: ReadonlySet<string> | undefined;
   const details: ErrorDetail[] = [];
   wanted.forEach((change, index) => {
-    if (known.has(keyOf(change)) || change.weight === null) return;
-    const { cluster, address, port } = change;
-    const isServed = (served.get(cluster)?.length ?? 0) > 0;
-    const what = isServed ? `the cluster has no endpoint ${address}:${port}` : `there is no cluster ${cluster}`;
+    const { cluster, address, port, weight } = change;
+    if (weight === null) return;
+    const isServed = control.hasEndpoint(cluster, address, port);
+    if (isServed) return;
+    // All that was ever set, which may be thousands: looked at for endpoints that are gone only.
+    set ??= new Set(weights.list().map(keyOf));
+    if (set.has(keyOf(change))) return;
+    const what =
+      isServed === undefined ? `there is no cluster ${cluster}` : `the cluster has no endpoint ${address}:${port}`;
     details.push({ field: `/changes/${index}`, message: what });
   });
   if (details.length === 0) return;

@@ -22,7 +22,8 @@ export interface WeightChange extends Omit<EndpointWeight, "weight"> {
 export type WeightsByCluster = ReadonlyMap<string, ReadonlyMap<string, number>>;
 
 export const endpointName = (address: string, port: number): string =>
-  isIP(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
+  // Asked for thousands of endpoints, most of them IPv4.
+  address.includes(":") && isIP(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
 
 /** @throws ServerError TM_WEIGHT_INVALID, naming the change */
 export function checkChanges(changes: readonly WeightChange[]): void {
@@ -46,8 +47,11 @@ export function checkChanges(changes: readonly WeightChange[]): void {
 /** @throws ServerError TM_WEIGHT_INVALID for more weights than one record takes */
 export function withChanges(weights: WeightsByCluster, changes: readonly WeightChange[]): WeightsByCluster {
   const next = new Map(weights);
+  // Each is copied once, however many changes are about it.
+  const copies = new Map<string, Map<string, number>>();
   for (const { cluster, address, port, weight } of changes) {
-    const endpoints = new Map(next.get(cluster));
+    const endpoints = copies.get(cluster) ?? new Map(next.get(cluster));
+    copies.set(cluster, endpoints);
     if (weight === null) endpoints.delete(endpointName(address, port));
     else endpoints.set(endpointName(address, port), weight);
     if (endpoints.size === 0) next.delete(cluster);
@@ -61,9 +65,18 @@ export function withChanges(weights: WeightsByCluster, changes: readonly WeightC
 
 /** @throws ServerError TM_WEIGHT_INVALID for more than one record takes */
 export function encodeWeights(weights: WeightsByCluster): string {
-  const clusters = [...weights].map(([cluster, endpoints]) => [cluster, Object.fromEntries(endpoints)]);
-  const text = JSON.stringify(Object.fromEntries(clusters));
+  const clusters = [...weights].map(([cluster, endpoints]) => `${JSON.stringify(cluster)}:${clusterText(endpoints)}`);
+  const text = `{${clusters.join()}}`;
   if (Buffer.byteLength(text) > MAX_VALUE_BYTES) throw invalid("the weights of all clusters are too many");
+  return text;
+}
+
+const clusterTexts = new WeakMap<ReadonlyMap<string, number>, string>();
+
+/** A change is about a few of what may be thousands. */
+function clusterText(endpoints: ReadonlyMap<string, number>): string {
+  const text = clusterTexts.get(endpoints) ?? JSON.stringify(Object.fromEntries(endpoints));
+  clusterTexts.set(endpoints, text);
   return text;
 }
 
@@ -85,18 +98,31 @@ export function decodeWeights(text: string): WeightsByCluster | undefined {
 export function listWeights(weights: WeightsByCluster): readonly EndpointWeight[] {
   return [...weights].flatMap(([cluster, endpoints]) =>
     [...endpoints].map(([name, weight]) => {
-      const colon = name.lastIndexOf(":");
-      const address = name.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
-      return { cluster, address, port: Number(name.slice(colon + 1)), weight };
+      const port = Number(name.slice(name.lastIndexOf(":") + 1));
+      return { cluster, address: addressOf(name), port, weight };
     }),
   );
+}
+
+/** Of an `endpointName`. */
+function addressOf(name: string): string {
+  return name.slice(0, name.lastIndexOf(":")).replace(/^\[(.*)\]$/, "$1");
+}
+
+const addresses = new WeakMap<ReadonlyMap<string, number>, ReadonlySet<string>>();
+
+/** The addresses with a weight of their own, so that a name is put together for those only. */
+export function addressesOf(endpoints: ReadonlyMap<string, number>): ReadonlySet<string> {
+  const set = addresses.get(endpoints) ?? new Set([...endpoints.keys()].map(addressOf));
+  addresses.set(endpoints, set);
+  return set;
 }
 
 /** Clusters whose endpoints have other weights. */
 export function changedClusters(before: WeightsByCluster, after: WeightsByCluster): ReadonlySet<string> {
   const changed = new Set<string>();
-  for (const cluster of new Set([...before.keys(), ...after.keys()]))
-    if (!same(before.get(cluster), after.get(cluster))) changed.add(cluster);
+  for (const cluster of before.keys()) if (!after.has(cluster)) changed.add(cluster);
+  for (const [cluster, endpoints] of after) if (!same(before.get(cluster), endpoints)) changed.add(cluster);
   return changed;
 }
 

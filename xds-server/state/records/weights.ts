@@ -9,6 +9,7 @@ import { MAX_ATTEMPTS, MAX_PAUSE_MS } from "./limits.ts";
 import { RecordMirror } from "./mirror.ts";
 import type { RecordStore, StoredRecord } from "./store.ts";
 import {
+  addressesOf,
   changedClusters,
   checkChanges,
   decodeWeights,
@@ -56,7 +57,9 @@ export class WeightTable {
 
   /** undefined: the endpoint has the weight of its configuration. 0: it drains. */
   weightOf(cluster: string, address: string, port: number): number | undefined {
-    return this.#weights.get(cluster)?.get(endpointName(address, port));
+    const endpoints = this.#weights.get(cluster);
+    if (endpoints === undefined || !addressesOf(endpoints).has(address)) return undefined;
+    return endpoints.get(endpointName(address, port));
   }
 
   list(): readonly EndpointWeight[] {
@@ -89,6 +92,7 @@ export class WeightTable {
         continue;
       }
       const text = encodeWeights(after);
+      this.#read = { text, weights: after };
       const result = await this.#mirror.put(KEY, text, { expected: current?.version ?? null });
       if (result.ok) return { version: result.version };
       current = result.current;
