@@ -25,6 +25,7 @@ import type { ServerOptions } from "./server-options.ts";
 import { createAnswerService } from "./state/answers/index.ts";
 import { createLoadsFeed } from "./state/loads/index.ts";
 import { DocumentStore } from "./state/records/documents.ts";
+import { MeasuredStore } from "./state/records/metrics.ts";
 import { WeightTable } from "./state/records/weights.ts";
 import { openStateStore } from "./state-store.ts";
 
@@ -85,14 +86,14 @@ async function start(
   const cache = new SnapshotCache();
   const registry = new StreamRegistry();
 
-  const store = await openStateStore(state, log);
+  const store = new MeasuredStore(await openStateStore(state, log), metrics.registry, systemClock.now);
   undo.push(() => store.close());
   const documents = new DocumentStore(store, { log });
   undo.push(() => documents.close());
   const weights = new WeightTable(store, { log });
   undo.push(() => weights.close());
 
-  const instances = new Registry({ store, clock: systemClock, log });
+  const instances = new Registry({ store, clock: systemClock, log, metrics: metrics.registry });
   undo.push(() => instances.close());
   const loadReports = new LoadReports();
 

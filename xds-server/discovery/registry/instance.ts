@@ -19,7 +19,7 @@ export interface Instance {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-const HEALTHS: readonly EndpointHealth[] = ["healthy", "unhealthy", "draining", "degraded", "unknown"];
+export const HEALTHS: readonly EndpointHealth[] = ["healthy", "unhealthy", "draining", "degraded", "unknown"];
 const FIELDS = ["address", "port", "weight", "ttl", "health", "locality", "labels"];
 const PLACES = ["region", "zone", "subZone"] as const;
 

@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { Registry as MetricsRegistry } from "prom-client";
 import { afterEach, describe, expect, it } from "vitest";
 import { ManualClock } from "../../../test/fixtures/discovery/manual-clock.ts";
 import { AwayStore } from "../../../test/state/away-store.ts";
@@ -14,13 +15,14 @@ const instance = (more: object = {}) => readInstance({ address: "10.0.0.1", port
 class Fleet {
   readonly clock = new ManualClock();
   readonly records = new MemoryRecords();
-  readonly replicas: { registry: Registry; store: AwayStore }[] = [];
+  readonly replicas: { registry: Registry; store: AwayStore; metrics: MetricsRegistry }[] = [];
 
   async open(log: Logger = silentLogger) {
     const store = new AwayStore(this.records);
     const replica = `r${this.replicas.length}`;
-    const registry = new Registry({ store, clock: this.clock, log, replica });
-    const opened = { registry, store };
+    const metrics = new MetricsRegistry();
+    const registry = new Registry({ store, clock: this.clock, log, replica, metrics });
+    const opened = { registry, store, metrics };
     this.replicas.push(opened);
     await registry.ready;
     await this.pass(0);
@@ -320,4 +322,53 @@ describe("the registry of our own", () => {
       { numRuns: 60 },
     );
   }, 60_000);
+
+  it("measures what there is, and what became of it here", async () => {
+    const fleet = newFleet();
+    const [one, other] = [await fleet.open(), await fleet.open()];
+    const shown = async ({ metrics }: { metrics: MetricsRegistry }) =>
+      Object.fromEntries(
+        (await metrics.metrics())
+          .split("\n")
+          .filter((line) => line.startsWith("tokenmesh_registry_") && !line.endsWith(" 0"))
+          .map((line) => [line.slice("tokenmesh_registry_".length, line.lastIndexOf(" ")), Number(line.split(" ")[1])]),
+      );
+    for (const id of ["a", "b", "c", "d", "e"]) await one.registry.register("web", id, instance());
+    await one.registry.register("api", "a", instance({ health: "draining" }));
+    await one.registry.register("web", "a", instance());
+    await fleet.pass(0);
+    expect(await other.registry.heartbeat("web", "a")).toBe(true);
+    expect(await other.registry.heartbeat("web", "gone")).toBe(false);
+    await other.registry.register("web", "b", instance({ weight: 5 }));
+    await other.registry.deregister("web", "c");
+    await fleet.pass(0);
+    const there = { services: 2, 'instances{health="healthy"}': 4, 'instances{health="draining"}': 1 };
+    expect(await shown(one)).toEqual({
+      ...there,
+      'changes_total{change="created"}': 6,
+      'heartbeats_total{result="known"}': 1,
+    });
+    expect(await shown(other)).toEqual({
+      ...there,
+      'changes_total{change="changed"}': 1,
+      'changes_total{change="removed"}': 1,
+      'heartbeats_total{result="known"}': 1,
+      'heartbeats_total{result="unknown"}': 1,
+    });
+
+    // Two of five are silent: they go, and are counted once.
+    const beat = async (...ids: string[]) => {
+      for (const id of ids) await one.registry.heartbeat("web", id);
+    };
+    await fleet.pass(60_000, () => beat("a", "b", "d"));
+    const all = [await shown(one), await shown(other)];
+    expect(all.reduce((sum, each) => sum + (each['changes_total{change="expired"}'] ?? 0), 0)).toBe(2);
+    expect(all[0]).toMatchObject({ services: 1, 'instances{health="healthy"}': 3 });
+    for (const each of all) expect(each).not.toHaveProperty("overdue");
+
+    // Nobody sends anything: all are overdue, and nobody goes.
+    await one.registry.register("web", "f", instance());
+    await fleet.pass(60_000);
+    expect(await shown(one)).toMatchObject({ overdue: 4, holding: 1, 'instances{health="healthy"}': 4 });
+  });
 });

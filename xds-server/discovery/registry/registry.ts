@@ -7,6 +7,7 @@
  * silent together.
  */
 import { randomBytes } from "node:crypto";
+import { Registry as MetricsRegistry } from "prom-client";
 import { ServerError } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
 import { RecordMirror } from "../../state/records/mirror.ts";
@@ -18,6 +19,7 @@ import { decodeInstance, encodeInstance, type Instance } from "./instance.ts";
 import { LeaseFeed } from "./lease-feed.ts";
 import { Leases } from "./leases.ts";
 import { FEW_INSTANCES, MAX_INSTANCES, MAX_REMOVALS, MOST_EXPIRED, STALL_MS, SWEEP_MS } from "./limits.ts";
+import { createRegistryMetrics, type RegistryMetrics } from "./metrics.ts";
 
 const PREFIX = "registry/";
 
@@ -27,6 +29,8 @@ export interface RegistryOptions {
   readonly log: Logger;
   /** Of this process, unlike that of any other before or beside it: a-z, 0-9. */
   readonly replica?: string;
+  /** Gets the metrics `tokenmesh_registry_*`. */
+  readonly metrics?: MetricsRegistry;
 }
 
 export interface RegistryWatcher {
@@ -44,6 +48,7 @@ export class Registry {
   readonly #mirror: RecordMirror;
   readonly #leases = new Leases();
   readonly #feed: LeaseFeed;
+  readonly #metrics: RegistryMetrics;
   /** By service, by id. */
   readonly #services = new Map<string, Map<string, Instance>>();
   readonly #watchers = new Set<RegistryWatcher>();
@@ -54,7 +59,8 @@ export class Registry {
   #known = false;
   #holding = false;
 
-  constructor({ store, clock, log, replica = randomBytes(8).toString("hex") }: RegistryOptions) {
+  constructor(options: RegistryOptions) {
+    const { store, clock, log, replica = randomBytes(8).toString("hex"), metrics = new MetricsRegistry() } = options;
     this.#clock = clock;
     this.#log = log;
     this.#sweptAt = clock.now();
@@ -66,6 +72,11 @@ export class Registry {
       availability: () => this.#tell(undefined),
     });
     this.#feed = new LeaseFeed({ store, clock, log, replica, leases: this.#leases });
+    this.#metrics = createRegistryMetrics(metrics, {
+      services: () => this.#services,
+      overdue: () => this.#leases.overdue(clock.now(), this.#feed.slackMs).length,
+      holding: () => this.#holding,
+    });
     this.#timer = { cancel: clock.after(SWEEP_MS, () => this.#sweep()) };
   }
 
@@ -120,13 +131,15 @@ export class Registry {
     const text = encodeInstance(instance);
     const before = this.#mirror.records.get(key);
     if (before?.value === text) {
-      this.#leases.beat(key, this.#clock.now());
+      this.#beat(key);
       return "renewed";
     }
     if (before === undefined) this.#checkRoom(service);
     await this.#mirror.put(key, text);
     this.#leases.beat(key, this.#clock.now());
-    return before === undefined ? "created" : "changed";
+    const change = before === undefined ? "created" : "changed";
+    this.#metrics.changes.inc({ change });
+    return change;
   }
 
   /**
@@ -139,8 +152,11 @@ export class Registry {
     // It may have registered with another replica a moment ago.
     if (this.instance(service, id) === undefined) await this.#mirror.refresh(key);
     const instance = this.#services.get(service)?.get(id);
-    if (instance === undefined) return false;
-    this.#leases.beat(key, this.#clock.now());
+    if (instance === undefined) {
+      this.#metrics.heartbeats.inc({ result: "unknown" });
+      return false;
+    }
+    this.#beat(key);
     if (health === undefined || health === instance.health) return true;
     await this.register(service, id, { ...instance, health });
     return true;
@@ -152,6 +168,7 @@ export class Registry {
     const known = this.#mirror.records.get(key) ?? (await this.#mirror.refresh(key));
     if (known === undefined) return false;
     await this.#mirror.delete(key);
+    this.#metrics.changes.inc({ change: "removed" });
     return true;
   }
 
@@ -167,6 +184,11 @@ export class Registry {
     this.#watchers.clear();
     this.#feed.close();
     this.#mirror.close();
+  }
+
+  #beat(key: string): void {
+    this.#leases.beat(key, this.#clock.now());
+    this.#metrics.heartbeats.inc({ result: "known" });
   }
 
   #checkRoom(service: string): void {
@@ -240,7 +262,8 @@ export class Registry {
       if (version === undefined) continue;
       this.#log("info", "an instance has sent no heartbeat and is removed", { instance: key.slice(PREFIX.length) });
       // It may have been changed at another replica meanwhile; then it stays, and if the store is away, the next look finds it again.
-      this.#mirror.delete(key, { expected: version }).catch(() => {});
+      const removal = this.#mirror.delete(key, { expected: version });
+      removal.then(({ ok }) => ok && this.#metrics.changes.inc({ change: "expired" })).catch(() => {});
     }
   }
 }
