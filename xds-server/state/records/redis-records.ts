@@ -1,6 +1,6 @@
 /**
- * How records lie in Redis (7) or Valkey: a string for each (`<prefix>{r}:v:KEY`, its version and its value), a hash with the versions of all, and who changed
- * something last. All of it is in one slot of a cluster, because a change touches three keys and must be one step.
+ * How records lie in Redis (7) or Valkey: a string for each (`<prefix>{r}:v:KEY`, its version and its value), a hash with the versions of all, and a hash that says
+ * which change was the last. All of it is in one slot of a cluster, because a change touches three keys and must be one step.
  */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -8,25 +8,30 @@ import { RedisConnection, type RedisConnectionOptions } from "../redis/connectio
 import { type RedisReply, RedisScript } from "../redis/script.ts";
 import { StoreError } from "../store-error.ts";
 import { MAX_RECORDS, VALUES_PER_CALL } from "./limits.ts";
+import { placeOf, type Step } from "./restoration.ts";
 import type { PutResult, StoredRecord } from "./store.ts";
 
 /** Which records there are, without their values. */
 export interface Index {
   /** Another after Redis has lost everything; "" while nothing was ever put. */
   readonly epoch: string;
-  /** Another after every change. */
+  /** Version of the last change, also of a deletion. */
   readonly last: string;
   /** By key; undefined when nothing has changed since the change that the caller knows. */
   readonly versions: ReadonlyMap<string, string> | undefined;
 }
 
-const script = (name: string) => new RedisScript(readFileSync(new URL(`./${name}.lua`, import.meta.url), "utf8"));
+const text = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), "utf8");
+const script = (...names: string[]) => new RedisScript(names.map(text).join("\n"));
 
 export class RedisRecords {
   readonly #connection: RedisConnection;
   readonly #base: string;
-  readonly #change = script("change");
+  readonly #change = script("epoch", "change");
+  readonly #kept = script("epoch", "kept");
   readonly #look = script("look");
+  /** The greatest that was seen. */
+  #generation = 0;
 
   /** @throws ServerError TM_USAGE */
   constructor(options: RedisConnectionOptions, prefix: string) {
@@ -48,6 +53,7 @@ export class RedisRecords {
     const keys = [`${this.#base}index`, `${this.#base}meta`];
     const reply = await this.#run(this.#look, keys, [known]);
     const [epoch = "", last = "", ...flat] = reply.map(String);
+    this.#generation = Math.max(this.#generation, placeOf(last).generation);
     if (last === known && last !== "") return { epoch, last, versions: undefined };
     const versions = new Map<string, string>();
     for (let at = 0; at + 1 < flat.length; at += 2) versions.set(flat[at] as string, flat[at + 1] as string);
@@ -76,15 +82,21 @@ export class RedisRecords {
 
   /** @param value undefined deletes @throws StoreError */
   async change(key: string, value: string | undefined, expected: string | null | undefined): Promise<PutResult> {
-    const version = randomBytes(12).toString("hex");
     const wanted = expected === undefined ? "any" : expected === null ? "none" : "is";
-    const keys = [`${this.#base}index`, `${this.#base}meta`, this.#record(key)];
-    const action = value === undefined ? "delete" : "put";
-    const args = [action, key, wanted, expected ?? "", version, value ?? "", MAX_RECORDS, this.channel];
-    const [done, current] = await this.#run(this.#change, keys, args);
-    if (done === 1) return { ok: true, version: value === undefined ? "" : version };
-    if (done === -1) throw new StoreError("busy", `there are ${MAX_RECORDS} records`);
-    return { ok: false, current: typeof current === "string" ? parse(current) : undefined };
+    return this.#apply(key, value, { wanted, expected: expected ?? "" });
+  }
+
+  /** One step of a restoration; nothing when it is not needed any more. @throws StoreError */
+  async restore(step: Step): Promise<void> {
+    const { key, record } = step;
+    const kept = record?.version ?? "";
+    if (step.do === "put back") await this.#apply(key, record?.value, { wanted: "lost", kept, prefix: step.prefix });
+    else await this.#apply(key, record?.value, { wanted: "is", expected: step.stale, kept });
+  }
+
+  /** Everything that was known below a prefix, up to a change, was put back. @throws StoreError */
+  async restored(prefix: string, last: string): Promise<void> {
+    await this.#run(this.#kept, [`${this.#base}meta`], [prefix, last, random(), this.#generation]);
   }
 
   close(): void {
@@ -99,6 +111,21 @@ export class RedisRecords {
     if (text === null) throw new StoreError("failed", `the value of ${key} is gone: is maxmemory-policy noeviction?`);
   }
 
+  async #apply(
+    key: string,
+    value: string | undefined,
+    how: { readonly wanted: string; readonly expected?: string; readonly kept?: string; readonly prefix?: string },
+  ): Promise<PutResult> {
+    const { wanted, expected = "", kept = "", prefix = "" } = how;
+    const keys = [`${this.#base}index`, `${this.#base}meta`, this.#record(key)];
+    const what = [value === undefined ? "delete" : "put", key, wanted, expected, random(), value ?? ""];
+    const args = [...what, MAX_RECORDS, this.channel, this.#generation, kept, prefix];
+    const [done, current] = await this.#run(this.#change, keys, args);
+    if (done === 1) return { ok: true, version: String(current) };
+    if (done === -1) throw new StoreError("busy", `there are ${MAX_RECORDS} records`);
+    return { ok: false, current: typeof current === "string" ? parse(current) : undefined };
+  }
+
   async #run(which: RedisScript, keys: readonly string[], args: readonly (string | number)[]) {
     const reply = await this.#connection.call((client) => which.run(client, keys, args));
     if (Array.isArray(reply)) return reply as readonly RedisReply[];
@@ -109,6 +136,9 @@ export class RedisRecords {
     return `${this.#base}v:${key}`;
   }
 }
+
+/** Two changes with one number are of a Redis that has lost the first of them. */
+const random = (): string => randomBytes(6).toString("hex");
 
 function parse(text: string): StoredRecord {
   const end = text.indexOf("\n");

@@ -1,10 +1,14 @@
+import fc from "fast-check";
 import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { waitFor } from "../../../envoy/harness/index.ts";
+import { Line } from "../../../test/fixtures/line.ts";
 import { freePort, RedisServer, storeBinaries } from "../../../test/fixtures/redis-server.ts";
 import { describeRecordStore, Told } from "../../../test/state/record-store-suite.ts";
 import { RedisRecords } from "./redis-records.ts";
 import { RedisRecordStore, type RedisRecordStoreOptions } from "./redis-store.ts";
+import { restoration } from "./restoration.ts";
+import type { StoredRecord } from "./store.ts";
 
 /** On a real redis-server and a real valkey-server. */
 
@@ -79,6 +83,117 @@ describe.each(storeBinaries())("$name", ({ name, binary }) => {
     await one.delete("w/a");
     for (const each of told) await each.until({ "w/b": "of w/b", "w/c": "new" });
   });
+
+  it("keeps a deletion and a change that a replica has not heard of when Redis has lost everything, whoever comes first", async () => {
+    for (const first of ["the one that was cut off", "the others"]) {
+      await direct.flushall();
+      const [heard, cut] = [await Line.to(server.port), await Line.to(server.port)];
+      try {
+        const [one, other] = [await openOn(heard.url), await openOn(cut.url)];
+        stores.push(one, other);
+        const told = [new Told(one, "w/"), new Told(other, "w/")] as const;
+        for (const key of ["w/gone", "w/changed", "w/same"]) await one.put(key, "old");
+        for (const each of told) await each.until({ "w/gone": "old", "w/changed": "old", "w/same": "old" });
+        cut.cut();
+        await waitFor(() => told[1].failures.length > 0, { what: "the failure" });
+        await one.delete("w/gone");
+        await one.put("w/changed", "new");
+        const after = { "w/changed": "new", "w/same": "old" };
+        await told[0].until(after);
+        if (first === "the others") {
+          await direct.flushall();
+          await waitFor(async () => (await one.list("")).size === 2, { what: "the records to be back" });
+          await cut.mend();
+        } else {
+          heard.cut();
+          await waitFor(() => told[0].failures.length > 0, { what: "the failure" });
+          await direct.flushall();
+          await cut.mend();
+          await waitFor(async () => (await other.list("")).size === 3, { what: "the records to be back" });
+          await other.put("w/since", "new");
+          await heard.mend();
+          Object.assign(after, { "w/since": "new" });
+        }
+        for (const each of told) await each.until(after);
+        expect([...(await one.list(""))].length).toBe(Object.keys(after).length);
+      } finally {
+        for (const store of stores.splice(0)) await store.close();
+        for (const line of [heard, cut]) await line.close();
+      }
+    }
+  }, 60_000);
+
+  it("puts back as the one that knew most knew it, in whatever order replicas come, and keeps what was put since", async () => {
+    const records = new RedisRecords({ url: server.url, maxInFlight: 16 }, "tokenmesh:");
+    await waitFor(() => records.up, { what: "Redis" });
+    const key = fc.constantFrom("w/a", "w/b", "w/c", "w/d");
+    const change = fc.tuple(key, fc.option(fc.string({ maxLength: 3, unit: "grapheme" }), { nil: undefined }));
+    const put = fc.tuple(key, fc.string({ maxLength: 3, unit: "grapheme" }));
+    const coming = fc.record({
+      /** How much of the history it has heard. */
+      heard: fc.nat(12),
+      /** It ends after so many steps. */
+      steps: fc.option(fc.nat(2), { nil: Number.POSITIVE_INFINITY }),
+      since: fc.option(put, { nil: undefined }),
+    });
+    try {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(change, { minLength: 1, maxLength: 12 }),
+          fc.array(coming, { minLength: 1, maxLength: 5 }),
+          async (history, comings) => {
+            await direct.flushall();
+            const looks: { known: ReadonlyMap<string, StoredRecord>; last: string }[] = [];
+            const look = async () => {
+              const { last, versions = new Map<string, string>() } = await records.index("");
+              looks.push({ known: await records.values([...versions.keys()]), last });
+            };
+            await look();
+            for (const [name, value] of history) {
+              await records.change(name, value, undefined);
+              await look();
+            }
+            await direct.flushall();
+            const since = new Map<string, string>();
+            let most = 0;
+            for (const [index, { heard, steps, since: news }] of comings.entries()) {
+              const upTo = Math.min(heard, history.length);
+              const { known, last } = looks[upTo] as (typeof looks)[number];
+              const versions = (await records.index("")).versions ?? new Map<string, string>();
+              const all = restoration([{ prefix: "w/", records: known }], last, versions);
+              // The last one comes to its end; one that does not is followed by one that knows as much.
+              const isWhole = steps >= all.length || index === comings.length - 1;
+              for (const step of isWhole ? all : all.slice(0, steps)) await records.restore(step);
+              if (isWhole) {
+                await records.restored("w/", last);
+                most = Math.max(most, upTo);
+              }
+              if (news === undefined) continue;
+              await records.change(...news, undefined);
+              since.set(...news);
+            }
+            // Whoever ended too early comes again.
+            for (const { heard } of comings) {
+              const upTo = Math.min(heard, history.length);
+              const { known, last } = looks[upTo] as (typeof looks)[number];
+              const versions = (await records.index("")).versions ?? new Map<string, string>();
+              for (const step of restoration([{ prefix: "w/", records: known }], last, versions))
+                await records.restore(step);
+              await records.restored("w/", last);
+              most = Math.max(most, upTo);
+            }
+            const expected = new Map([...(looks[most]?.known ?? [])].map(([name, { value }]) => [name, value]));
+            for (const [name, value] of since) expected.set(name, value);
+            const found = await records.values([...((await records.index("")).versions ?? new Map()).keys()]);
+            expect(new Map([...found].map(([name, { value }]) => [name, value]))).toEqual(expected);
+          },
+        ),
+        { numRuns: 60 },
+      );
+    } finally {
+      records.close();
+    }
+  }, 60_000);
 
   it("sees a change that nobody published, and hears a published one at once", async () => {
     const store = await open();

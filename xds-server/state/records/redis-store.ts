@@ -2,14 +2,15 @@
  * Records in Redis (7) or Valkey, for any number of servers. A change is one Lua script and one round trip, and is published; who watches looks then, and once a
  * second, and fetches the values that are new to it.
  *
- * Redis may lose everything (FLUSHALL, a crash without persistence). What is watched is known to every server, so whoever finds it gone puts it back: of
- * several that do, the first counts. To remove records, delete them.
+ * Redis may lose everything (FLUSHALL, a crash without persistence). What is watched is known to every server, so whoever finds it gone puts it back, and what the one
+ * that has heard most has heard counts: see restoration.ts. To remove records, delete them.
  */
 import type { RedisOptions } from "../redis/connection.ts";
 import { RedisSubscriber } from "../redis/subscriber.ts";
 import { StoreError } from "../store-error.ts";
 import { LOOK_MS, MAX_REDIS_CALLS, MAX_WATCHES, REDIS_TIMEOUT_MS } from "./limits.ts";
 import { RedisRecords } from "./redis-records.ts";
+import { restoration } from "./restoration.ts";
 import {
   checkKey,
   checkRecord,
@@ -34,6 +35,8 @@ export class RedisRecordStore implements RecordStore {
   /** The last change that every watch was told of; "" when one of them was not. */
   #last = "";
   #epoch = "";
+  /** The last change that is in what the watches were told. */
+  #knownTo = "";
   #looking: Promise<void> | undefined;
   #lookAgain = false;
   #closed = false;
@@ -122,7 +125,8 @@ export class RedisRecordStore implements RecordStore {
     const watches = [...this.#watches];
     try {
       const { epoch, last, versions } = await this.#records.index(this.#last);
-      if (this.#epoch !== "" && epoch !== this.#epoch && (await this.#restore(watches))) {
+      const isLost = this.#epoch !== "" && epoch !== this.#epoch;
+      if (isLost && (await this.#restore(watches, versions ?? new Map()))) {
         this.#epoch = "";
         this.#last = "";
         this.#lookAgain = true;
@@ -131,6 +135,7 @@ export class RedisRecordStore implements RecordStore {
       this.#epoch = epoch;
       if (versions !== undefined) for (const watch of watches) watch.records(await this.#below(watch, versions));
       else for (const watch of watches) if (watch.failing && watch.known !== undefined) watch.records(watch.known);
+      this.#knownTo = last;
       // A watch that has come meanwhile was told of nothing.
       this.#last = [...this.#watches].every((watch) => watches.includes(watch)) ? last : "";
     } catch (error) {
@@ -151,11 +156,12 @@ export class RedisRecordStore implements RecordStore {
     return all;
   }
 
-  /** Whether there was anything to put back. */
-  async #restore(watches: readonly Telling[]): Promise<boolean> {
-    const known = new Map(watches.flatMap((watch) => [...(watch.known ?? [])]));
-    for (const [key, { value }] of known) await this.#records.change(key, value, null);
-    return known.size > 0;
+  /** Whether anything is known that could be put back. */
+  async #restore(watches: readonly Telling[], versions: ReadonlyMap<string, string>): Promise<boolean> {
+    const known = watches.flatMap(({ prefix, known: records }) => (records === undefined ? [] : [{ prefix, records }]));
+    for (const step of restoration(known, this.#knownTo, versions)) await this.#records.restore(step);
+    for (const { prefix } of known) await this.#records.restored(prefix, this.#knownTo);
+    return known.length > 0;
   }
 
   #check(): void {
