@@ -131,6 +131,8 @@ export interface NodeView {
   readonly id: string;
   readonly cluster: string;
   readonly group: string;
+  /** By type URL; absent when there are none. */
+  readonly dynamicParameters?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly peer: string;
   readonly connectedSince: string;
   /** It accepted everything that is served to it: nothing is on its way, nothing is due. */

@@ -106,6 +106,9 @@ export const groupView = Type.Object({
 export const nodeView = Type.Object({
   id: Type.String(),
   cluster: Type.String(),
+  dynamicParameters: Type.Optional(
+    Type.Record(Type.String(), Type.Record(Type.String(), Type.String()), { description: "of the node, by type URL" }),
+  ),
   group: Type.String(),
   peer: Type.String(),
   connectedSince: Type.String(),

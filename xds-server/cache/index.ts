@@ -1,5 +1,6 @@
 /** Resources, snapshots and the cache that streams read from. */
 export * from "./consistency.ts";
+export { type DynamicParameters, NO_DYNAMIC_PARAMETERS, sameDynamicParameters } from "./dynamic-parameters.ts";
 export {
   contentHash,
   createResource,

@@ -2,7 +2,9 @@
  * The current Snapshot of each node group, and who wants to know when it changes. The cache knows no gRPC and no protocol; a stream asks
  * for its group's snapshot once and is called on every change.
  */
+import type { TypeUrl } from "../../protos/index.ts";
 import { danglingReferences } from "./consistency.ts";
+import { type DynamicParameters, NO_DYNAMIC_PARAMETERS } from "./dynamic-parameters.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** What an Envoy says about itself in `DiscoveryRequest.node`. */
@@ -14,6 +16,8 @@ export interface NodeIdentity {
   readonly metadata: Readonly<Record<string, unknown>>;
   /** What the client can do, for example `xds.config.supports-resource-ttl`. */
   readonly clientFeatures: readonly string[];
+  /** The one part that may change while a stream is open. */
+  readonly dynamicParameters: DynamicParameters;
 }
 
 export interface NodeLocality {
@@ -24,11 +28,16 @@ export interface NodeLocality {
 
 /** A node that says nothing but this about itself. */
 export function nodeIdentity(id: string, cluster: string, rest: Partial<NodeIdentity> = {}): NodeIdentity {
-  return { locality: { region: "", zone: "", subZone: "" }, metadata: {}, clientFeatures: [], ...rest, id, cluster };
+  const locality = { region: "", zone: "", subZone: "" };
+  const dynamicParameters = NO_DYNAMIC_PARAMETERS;
+  return { locality, metadata: {}, clientFeatures: [], dynamicParameters, ...rest, id, cluster };
 }
 
-/** Chooses the group of a node; fixed for the life of a stream. */
-export type NodeHash = (node: NodeIdentity) => string;
+/**
+ * Chooses the group of a node. A stream keeps it as long as the node's dynamic parameters stay what they are.
+ * @param onlyType of a stream that serves one type alone; then the dynamic parameters of this type count, which are the only ones that such a stream hears news of
+ */
+export type NodeHash = (node: NodeIdentity, onlyType?: TypeUrl) => string;
 
 /** Every Envoy is in the same group. */
 export const singleGroup: NodeHash = () => "default";

@@ -68,11 +68,23 @@ export function statusText(status: StatusReport, envoys: readonly NodeReport[]):
     ...status.nacks.map((each) => `NACK     ${detailText(each)}`),
   ];
   if (envoys.length === 0) return lines.join("\n");
-  const rows = envoys.map(({ id, cluster, group, peer, types, settled }) => {
+  const rows = envoys.map(({ id, cluster, group, peer, types, settled, dynamicParameters = {} }) => {
     const states = Object.entries(types).map(([type, { state }]) => (state === "synced" ? type : `${type} ${state}`));
-    return [id, cluster, group, peer, settled ? "yes" : "no", states.join(", ")];
+    return [id, cluster, group, peer, settled ? "yes" : "no", states.join(", "), parametersText(dynamicParameters)];
   });
-  return [...lines, "", table(["ENVOY", "CLUSTER", "GROUP", "PEER", "IN SYNC", "TYPES"], rows)].join("\n");
+  const header = ["ENVOY", "CLUSTER", "GROUP", "PEER", "IN SYNC", "TYPES"];
+  // Few Envoys have parameters.
+  if (rows.some((row) => row.at(-1) !== "")) header.push("PARAMETERS");
+  return [...lines, "", table(header, rows)].join("\n");
+}
+
+/** `Cluster shard=blue, Listener shard=blue tier=a`: by the last part of the type's name. */
+function parametersText(parameters: NonNullable<NodeReport["dynamicParameters"]>): string {
+  const types = Object.entries(parameters).map(([typeUrl, params]) => {
+    const texts = Object.entries(params).map(([key, value]) => `${key}=${value}`);
+    return [typeUrl.replace(/^.*[./]/s, ""), ...texts].join(" ");
+  });
+  return types.join(", ");
 }
 
 export interface NodeReport {
@@ -82,6 +94,7 @@ export interface NodeReport {
   readonly peer: string;
   readonly settled: boolean;
   readonly types: Readonly<Record<string, { readonly state: string }>>;
+  readonly dynamicParameters?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
 export type DiffReport = Readonly<

@@ -294,6 +294,8 @@ export interface NodeMatch {
   readonly locality: NodeLocality | undefined;
   /** By path, its parts separated by dots. */
   readonly metadata: ReadonlyMap<string, string> | undefined;
+  /** By name, in whatever type, or by `TYPE_URL/NAME`. */
+  readonly dynamicParameters: ReadonlyMap<string, string> | undefined;
 }
 
 export interface NodeLocality {

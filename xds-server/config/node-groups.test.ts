@@ -25,6 +25,7 @@ const node = (fields: object) => ({
   cluster: "",
   locality: { region: "", zone: "", subZone: "" },
   metadata: {},
+  dynamicParameters: {},
   ...fields,
 });
 
@@ -57,6 +58,35 @@ describe("a node", () => {
   });
 });
 
+describe("a node's dynamic parameters", () => {
+  const CDS = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+  const LDS = "type.googleapis.com/envoy.config.listener.v3.Listener";
+  const groups = servedGroups(
+    model(
+      group("any", '{match: [{dynamicParameters: {shard: "b*", canary: "yes"}}]}'),
+      group("one", `{match: [{dynamicParameters: {${LDS}/a.b/c: x}}]}`),
+      group("two", "{match: [{cluster: web, dynamicParameters: {a/b: x}}, {dynamicParameters: {valueOf: x}}]}"),
+    ),
+  );
+  it.each([
+    ["default", {}, undefined],
+    ["any", { [CDS]: { shard: "b", canary: "yes" } }, undefined],
+    ["any", { [CDS]: { shard: "b1" }, [LDS]: { canary: "yes" } }, undefined],
+    ["any", { "made.up/Type": { shard: "b1", canary: "yes" } }, undefined],
+    ["default", { [CDS]: { shard: "b" }, [LDS]: { canary: "no" } }, undefined],
+    ["any", { [CDS]: { shard: "b", canary: "yes" } }, CDS],
+    ["default", { [CDS]: { shard: "b", canary: "yes" } }, LDS],
+    ["default", { [CDS]: { shard: "b" }, [LDS]: { canary: "yes" } }, CDS],
+    ["one", { [LDS]: { "a.b/c": "x" } }, undefined],
+    ["one", { [LDS]: { "a.b/c": "x" } }, CDS],
+    ["default", { [CDS]: { "a.b/c": "x" } }, undefined],
+    ["two", { [CDS]: { "a/b": "x" } }, undefined],
+    ["default", JSON.parse('{"__proto__": {"canary": "yes", "shard": "b"}}') as object, "__proto__x"],
+  ])("put it in %s: %j on a stream for %s", (expected, dynamicParameters, onlyType) => {
+    expect(groupOf(node({ cluster: "web", dynamicParameters }), groups, onlyType)).toBe(expected);
+  });
+});
+
 describe("errors", () => {
   it.each([
     [
@@ -72,6 +102,17 @@ describe("errors", () => {
       [group("a", "{match: [{metadata: {a.b.c.d.e.f.g.h.i: x}}]}")],
       "is not a path of at most 8 parts",
     ],
+    [
+      "a parameter of a type that is none",
+      [group("a", "{match: [{dynamicParameters: {type.googleapis.com/envoy.config.cluster.v3.Clusters/x: y}}]}")],
+      "is not the name of a parameter, or the URL of a type that is served",
+    ],
+    [
+      "a type without a parameter",
+      [group("a", "{match: [{dynamicParameters: {type.googleapis.com/envoy.config.cluster.v3.Cluster: y}}]}")],
+      "is not the name of a parameter",
+    ],
+    ["no parameters", [group("a", "{match: [{dynamicParameters: {}}]}")], "needs at least 1 entry"],
     ["a match of default", [group("default", "{match: [{id: x}]}")], "the group default is that of all Envoys"],
     [
       "one address twice in a group",

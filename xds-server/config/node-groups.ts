@@ -21,7 +21,12 @@ export interface GroupedNode {
   readonly cluster: string;
   readonly locality: { readonly region: string; readonly zone: string; readonly subZone: string };
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** Texts by name, by type URL. */
+  readonly dynamicParameters: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
+
+/** `TYPE_URL/NAME` in a match. */
+const TYPED_PARAMETER = /^(type\.googleapis\.com\/[^/]+)\/(.+)$/;
 
 /** In the order in which they are tried, which is that of their names; `default` is the last. */
 export function servedGroups({ nodeGroups }: Pick<Model, "nodeGroups">): readonly ServedGroup[] {
@@ -37,20 +42,43 @@ export function isServedTo({ selector }: Gateway, { labels }: ServedGroup): bool
   return labels === undefined || [...selector].every(([key, value]) => labels.get(key) === value);
 }
 
-/** The group of a node: the first that matches. O(groups × matches). */
-export function groupOf(node: GroupedNode, groups: readonly ServedGroup[]): string {
-  return groups.find(({ match }) => match.some((each) => nodeMatches(node, each)))?.name ?? DEFAULT_GROUP;
+/**
+ * The group of a node: the first that matches. O(groups × matches).
+ * @param onlyType the type whose dynamic parameters count; without, those of all types do
+ */
+export function groupOf(node: GroupedNode, groups: readonly ServedGroup[], onlyType?: string): string {
+  return groups.find(({ match }) => match.some((each) => nodeMatches(node, each, onlyType)))?.name ?? DEFAULT_GROUP;
 }
 
-function nodeMatches(node: GroupedNode, { id, cluster, locality, metadata }: NodeMatch): boolean {
+function nodeMatches(node: GroupedNode, match: NodeMatch, onlyType: string | undefined): boolean {
+  const { id, cluster, locality, metadata, dynamicParameters } = match;
   return (
     fits(id, node.id) &&
     fits(cluster, node.cluster) &&
     fits(locality?.region, node.locality.region) &&
     fits(locality?.zone, node.locality.zone) &&
     fits(locality?.subZone, node.locality.subZone) &&
-    [...(metadata ?? [])].every(([path, pattern]) => fits(pattern, textAt(node.metadata, path)))
+    [...(metadata ?? [])].every(([path, pattern]) => fits(pattern, textAt(node.metadata, path))) &&
+    [...(dynamicParameters ?? [])].every(([key, pattern]) => parameterFits(node, key, pattern, onlyType))
   );
+}
+
+/** A name alone fits in any type: while an Envoy goes from one value to another, type by type, it is never in no group. */
+function parameterFits(
+  { dynamicParameters }: GroupedNode,
+  key: string,
+  pattern: string,
+  onlyType: string | undefined,
+): boolean {
+  const named = TYPED_PARAMETER.exec(key);
+  const [, typeUrl = onlyType, name = key] = named ?? [];
+  const types = typeUrl === undefined ? Object.values(dynamicParameters) : [own(dynamicParameters, typeUrl)];
+  return types.some((params) => fits(pattern, textOf(params, name)));
+}
+
+function textOf(params: unknown, name: string): string | undefined {
+  const value = typeof params === "object" && params !== null ? own(params, name) : undefined;
+  return typeof value === "string" ? value : undefined;
 }
 
 function fits(pattern: string | undefined, value: string | undefined): boolean {

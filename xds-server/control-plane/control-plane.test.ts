@@ -448,6 +448,7 @@ spec: {match: ${match}, labels: ${labels}}`;
       locality: { region: "", zone: "", subZone: "" },
       metadata: {},
       clientFeatures: [],
+      dynamicParameters: {},
     });
 
   it("without any, selectors play no role", () => {

@@ -298,7 +298,7 @@ export class ControlPlane {
     this.#stopWaiting();
     this.#assembly = built.assembly;
     const { groups, model } = built.assembly;
-    this.#options.cache.nodeHash = (node) => groupOf(node, groups);
+    this.#options.cache.nodeHash = (node, onlyType) => groupOf(node, groups, onlyType);
     const changed = this.#publication.publish(built.snapshots);
     this.#options.onModel?.(model);
     this.#documents = this.#servedDocuments(parsed.documents);

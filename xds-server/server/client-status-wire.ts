@@ -2,7 +2,7 @@
  * The Client Status Discovery Service on the wire.
  *
  * `envoy.service.status.v3.ClientStatusRequest`: node_matchers = 1 (NodeMatcher {node_id = 1, node_metadatas = 2}), exclude_resource_contents = 3.
- * `ClientStatusResponse`: config = 1 (ClientConfig {node = 1, generic_xds_configs = 3, client_scope = 4}). `GenericXdsConfig`: type_url = 1, name = 2,
+ * `ClientStatusResponse`: config = 1 (ClientConfig {node = 1 (as in node-wire.ts), generic_xds_configs = 3, client_scope = 4}). `GenericXdsConfig`: type_url = 1, name = 2,
  * version_info = 3, xds_config = 4 (Any), config_status = 6, client_status = 7, error_state = 8 (UpdateFailureState {last_update_attempt = 2,
  * details = 3, version_info = 4}). `StringMatcher`: exact = 1, prefix = 2, suffix = 3, safe_regex = 5, ignore_case = 6, contains = 7.
  */
@@ -108,6 +108,13 @@ export function encodeNodeConfig({ node, scope, resources }: NodeConfig): Uint8A
   if (region !== "" || zone !== "" || subZone !== "") {
     writer.uint32(0x22).fork();
     writer.uint32(0x0a).string(region).uint32(0x12).string(zone).uint32(0x1a).string(subZone).ldelim();
+  }
+  for (const [typeUrl, params] of Object.entries(node.dynamicParameters)) {
+    writer.uint32(0x62).fork().uint32(0x0a).string(typeUrl).uint32(0x12).fork();
+    for (const [key, value] of Object.entries(params)) {
+      writer.uint32(0x0a).fork().uint32(0x0a).string(key).uint32(0x12).string(value).ldelim();
+    }
+    writer.ldelim().ldelim();
   }
   writer.ldelim();
   for (const resource of resources) writeResource(writer, resource);

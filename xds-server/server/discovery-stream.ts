@@ -2,7 +2,13 @@
  * One discovery stream: moves bytes between gRPC and a session. Back-pressure has two gates: the session lets at most one response per type be unanswered, and
  * nothing is written while the transport's buffer is full. What is in that buffer is shared with other streams.
  */
-import { type NodeIdentity, type Snapshot, TYPE_NAMES } from "../cache/index.ts";
+import {
+  NO_DYNAMIC_PARAMETERS,
+  type NodeIdentity,
+  type Snapshot,
+  sameDynamicParameters,
+  TYPE_NAMES,
+} from "../cache/index.ts";
 import { CallError, Status, type StreamCall, statusName } from "../grpc/index.ts";
 import type { DiscoveryMethod } from "./discovery-services.ts";
 import { encodeNonce } from "./discovery-wire.ts";
@@ -19,6 +25,7 @@ const NOBODY: NodeIdentity = {
   locality: { region: "", zone: "", subZone: "" },
   metadata: {},
   clientFeatures: [],
+  dynamicParameters: NO_DYNAMIC_PARAMETERS,
 };
 
 /** One object per stream: thousands of them are open at a time. */
@@ -125,7 +132,7 @@ export class DiscoveryStream implements Pushable, ConnectedStream {
       if (this.#session === undefined) this.#connect(bytes);
       const session = this.#session as StreamSession | undefined;
       if (session === undefined) return;
-      const { typeUrl, outcome } = session.receive(bytes, now());
+      const { typeUrl, outcome, node } = session.receive(bytes, now());
       if (outcome.kind === "violation") {
         const code = outcome.code === "INVALID_ARGUMENT" ? Status.invalidArgument : Status.resourceExhausted;
         throw new CallError(code, outcome.message);
@@ -135,6 +142,7 @@ export class DiscoveryStream implements Pushable, ConnectedStream {
       if (outcome.kind === "unknown-type") {
         log("debug", "type not served", { node: this.node.id, typeUrl: typeUrl.slice(0, 200) });
       } else if (outcome.kind === "ack" || outcome.kind === "nack") this.#answered(typeUrl, type, outcome);
+      if (node !== undefined) this.#renewed(node);
       this.#context.queue.add(this);
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
@@ -166,7 +174,7 @@ export class DiscoveryStream implements Pushable, ConnectedStream {
 
   /** The first request says who it is and begins the session. @throws CallError when it may not be served */
   #connect(bytes: Buffer): void {
-    const { cache, registry, metrics, log, now, authorize } = this.#context;
+    const { cache, registry, metrics, log, now } = this.#context;
     const opening = openSession(this.#method, bytes, this.#context.names);
     const { node } = opening;
     if (node === undefined || node.id === "") {
@@ -178,12 +186,7 @@ export class DiscoveryStream implements Pushable, ConnectedStream {
     if (registry.size >= this.#context.maxStreams) {
       throw new CallError(Status.resourceExhausted, `this server has ${this.#context.maxStreams} streams`);
     }
-    const group = cache.nodeHash(node);
-    const refusal = authorize(this.#call.peer, node, group);
-    if (refusal !== undefined) throw new CallError(Status.permissionDenied, refusal);
-    const snapshot = cache.get(group);
-    // An empty world would take a running Envoy down; UNAVAILABLE makes it keep what it has and ask again.
-    if (snapshot === undefined) throw new CallError(Status.unavailable, "no valid configuration is loaded yet");
+    const { group, snapshot } = this.#servedTo(node);
     clearTimeout(this.#timer);
     metrics.streams.dec(this.#labels());
     this.node = node;
@@ -202,6 +205,43 @@ export class DiscoveryStream implements Pushable, ConnectedStream {
       variant: this.variant,
       service: this.service,
     });
+  }
+
+  /** @throws CallError when the node may not be served */
+  #servedTo(node: NodeIdentity): { readonly group: string; readonly snapshot: Snapshot } {
+    const { cache, authorize } = this.#context;
+    const group = cache.nodeHash(node, this.#method.onlyType);
+    const refusal = authorize(this.#call.peer, node, group);
+    if (refusal !== undefined) throw new CallError(Status.permissionDenied, refusal);
+    const snapshot = cache.get(group);
+    // An empty world would take a running Envoy down; UNAVAILABLE makes it keep what it has and ask again.
+    if (snapshot === undefined) throw new CallError(Status.unavailable, "no valid configuration is loaded yet");
+    return { group, snapshot };
+  }
+
+  /**
+   * The node comes once more: Envoy sends it again when its dynamic parameters are others, and some clients send it with every request. Nothing else of it may
+   * change. @throws CallError when it may not be served any more
+   */
+  #renewed({ dynamicParameters }: NodeIdentity): void {
+    if (sameDynamicParameters(dynamicParameters, this.node.dynamicParameters)) return;
+    const { cache, registry, metrics, log, now } = this.#context;
+    const node = { ...this.node, dynamicParameters };
+    const { group, snapshot } = this.#servedTo(node);
+    this.node = node;
+    const from = this.group;
+    if (group === from) return;
+    this.#unwatch?.();
+    metrics.streams.dec(this.#labels());
+    this.group = group;
+    metrics.streams.inc(this.#labels());
+    // Behind since it is in this group: what it owed to the other one it owes nobody.
+    this.behindSince = now();
+    this.state = "behind";
+    registry.moved(this, from);
+    this.#unwatch = cache.watch(group, (next) => this.#publish(next));
+    this.#publish(snapshot);
+    log("info", "Envoy is in another node group now", { node: node.id, from, group, service: this.service });
   }
 
   #publish(snapshot: Snapshot): void {

@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { encode, type ProtoObject } from "../../protos/index.ts";
+import { sameDynamicParameters } from "../cache/index.ts";
 import { CallError, Status } from "../grpc/index.ts";
 import { MAX_RESOURCE_NAMES } from "../stream/index.ts";
 import { decodeDelta, NameLists, SotwDecoder } from "./discovery-wire.ts";
-import { MAX_CLIENT_FEATURES, MAX_METADATA_BYTES, MAX_METADATA_DEPTH } from "./limits.ts";
+import { MAX_CLIENT_FEATURES, MAX_DYNAMIC_PARAMETER_BYTES, MAX_METADATA_BYTES, MAX_METADATA_DEPTH } from "./limits.ts";
 
 /** Against protobufjs with the definitions of Envoy. */
 const SOTW = "envoy.service.discovery.v3.DiscoveryRequest";
@@ -143,8 +144,78 @@ describe("node", () => {
     });
     expect(node).toEqual({
       ...{ id: "n", cluster: "c", locality: { region: "r", zone: "z", subZone: "s" }, clientFeatures: ["f", "g"] },
+      dynamicParameters: {},
       metadata: { text: "v", number: 1.5, yes: true, none: null, list: [1, { a: "x" }], __proto__x: "y" },
     });
+  });
+
+  it("property: says dynamic parameters by type, which come back as they were said", () => {
+    const params = fc.dictionary(text, fc.dictionary(text, text, { maxKeys: 5 }), { maxKeys: 5 });
+    fc.assert(
+      fc.property(params, (parameters) => {
+        const dynamic_parameters = Object.fromEntries(
+          Object.entries(parameters).map(([typeUrl, params]) => [typeUrl, { params }]),
+        );
+        for (const { node } of [sotw({ node: { dynamic_parameters } }), delta({ node: { dynamic_parameters } })]) {
+          expect(node?.dynamicParameters).toEqual(parameters);
+          expect(sameDynamicParameters(node?.dynamicParameters ?? {}, parameters)).toBe(true);
+          expect(sameDynamicParameters(parameters, { ...parameters, more: {} })).toBe(
+            Object.hasOwn(parameters, "more"),
+          );
+        }
+      }),
+    );
+  });
+
+  /** By hand: `field` of the node, an entry of a map with a text and a message. */
+  const wrapped = (tag: number, ...parts: readonly Uint8Array[]) => {
+    const bytes = Buffer.concat(parts);
+    return Buffer.concat([
+      Buffer.from([tag, (bytes.length & 127) | 128, ((bytes.length >> 7) & 127) | 128, bytes.length >> 14]),
+      bytes,
+    ]);
+  };
+
+  it("what it says twice of a type counts as it says it last; names of ours are names of its", () => {
+    const entry = (tag: number, key: string, value: Uint8Array) =>
+      wrapped(tag, wrapped(0x0a, Buffer.from(key)), wrapped(0x12, value));
+    const ofType = (typeUrl: string, key: string, value: string) =>
+      entry(0x62, typeUrl, entry(0x0a, key, Buffer.from(value)));
+    const bytes = wrapped(0x0a, ofType("t", "a", "1"), ofType("__proto__", "__proto__", "evil"), ofType("t", "b", "2"));
+    const { dynamicParameters = {} } = decodeDelta(bytes).node ?? {};
+    expect(Object.entries(dynamicParameters).map(([typeUrl, params]) => [typeUrl, Object.entries(params)])).toEqual([
+      ["t", [["b", "2"]]],
+      ["__proto__", [["__proto__", "evil"]]],
+    ]);
+    expect(({} as { evil?: unknown }).evil).toBeUndefined();
+  });
+
+  it("property: hostile dynamic parameters are read within their bounds, or refused", () => {
+    const part = fc.oneof(
+      fc.uint8Array({ maxLength: 60 }),
+      fc.uint8Array({ maxLength: 60 }).map((bytes) => wrapped(0x0a, bytes)),
+      fc.uint8Array({ maxLength: 60 }).map((bytes) => wrapped(0x12, wrapped(0x0a, wrapped(0x0a, bytes)))),
+    );
+    const entries = fc.array(fc.array(part, { maxLength: 4 }), { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(entries, fc.integer({ min: 1, max: 60_000 }), (entries, bytes) => {
+        const once = Buffer.concat(entries.map((parts, index) => wrapped(0x62, ...parts, Buffer.from([0x18, index]))));
+        const times = 1 + Math.floor(bytes / once.length);
+        const node = Buffer.concat(Array.from({ length: times }, () => once));
+        let read: object;
+        try {
+          read = decodeDelta(wrapped(0x0a, node)).node?.dynamicParameters ?? {};
+        } catch (error) {
+          expect(error).toBeInstanceOf(Error);
+          return;
+        }
+        // Without tag and length of each.
+        const held = times * (once.length - 4 * entries.length);
+        expect(held).toBeLessThanOrEqual(MAX_DYNAMIC_PARAMETER_BYTES);
+        const texts = Object.entries(read).flatMap(([typeUrl, params]) => [typeUrl, ...Object.entries(params).flat()]);
+        expect(texts.join("").length).toBeLessThanOrEqual(MAX_DYNAMIC_PARAMETER_BYTES);
+      }),
+    );
   });
 
   it("its metadata cannot reach what it does not own", () => {
@@ -169,6 +240,19 @@ describe("node", () => {
       { id: "n", metadata: metadataOf({ a: { stringValue: "x".repeat(MAX_METADATA_BYTES) } }) },
     ],
     ["metadata that is too deep", { id: "n", metadata: metadataOf({ a: nested(MAX_METADATA_DEPTH) }) }],
+    [
+      "dynamic parameters of one type that are too large",
+      { id: "n", dynamic_parameters: { t: { params: { a: "x".repeat(MAX_DYNAMIC_PARAMETER_BYTES) } } } },
+    ],
+    [
+      "dynamic parameters of too many types",
+      {
+        id: "n",
+        dynamic_parameters: Object.fromEntries(
+          Array.from({ length: MAX_DYNAMIC_PARAMETER_BYTES / 8 }, (_, index) => [`${100_000 + index}`, { params: {} }]),
+        ),
+      },
+    ],
     ["too many features", { id: "n", client_features: Array.from({ length: MAX_CLIENT_FEATURES + 1 }, () => "f") }],
   ] as const)("refuses %s", (_what, node) => {
     expect(statusOf(() => sotw({ node: node as unknown as ProtoObject }))).toBe(Status.invalidArgument);

@@ -12,7 +12,7 @@ import type { NodeIdentity } from "../cache/index.ts";
 import { CallError, Status } from "../grpc/index.ts";
 import { type DeltaRequest, type DiscoveryRequest, type ErrorDetail, MAX_RESOURCE_NAMES } from "../stream/index.ts";
 
-import { fieldsOf, readNode, skip } from "./node-wire.ts";
+import { fieldsOf, readNode, readTexts, skip } from "./node-wire.ts";
 
 export interface DecodedRequest<Request> {
   readonly request: Request;
@@ -180,7 +180,7 @@ export function decodeDelta(bytes: Uint8Array): DecodedRequest<DeltaRequest> {
       tooMany(++count);
     } else if (tag === 0x2a) {
       versions ??= new Map();
-      const [name, version] = readEntry(reader);
+      const [name, version] = readTexts(reader);
       versions.set(name, version);
       tooMany(versions.size);
     } else if (tag === 0x32) responseNonce = reader.string();
@@ -204,15 +204,6 @@ function tooMany(count: number): void {
   if (count > MAX_RESOURCE_NAMES) {
     throw new CallError(Status.resourceExhausted, `more than ${MAX_RESOURCE_NAMES} resource names`);
   }
-}
-
-function readEntry(reader: protobuf.Reader): readonly [string, string] {
-  const texts: [string, string] = ["", ""];
-  for (const [field, wire] of fieldsOf(reader)) {
-    if (wire === 2 && (field === 1 || field === 2)) texts[field - 1] = reader.string();
-    else skip(reader, wire);
-  }
-  return texts;
 }
 
 function readStatus(reader: protobuf.Reader): ErrorDetail {

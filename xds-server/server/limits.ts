@@ -51,6 +51,9 @@ export const MAX_NODE_ID_LENGTH = 512;
 export const MAX_METADATA_BYTES = 64 * 1024;
 export const MAX_METADATA_DEPTH = 16;
 
+/** Bytes of a node's dynamic parameters, over all types: they are a few words. Each stream keeps its own. */
+export const MAX_DYNAMIC_PARAMETER_BYTES = 16 * 1024;
+
 /** Envoy has about ten. */
 export const MAX_CLIENT_FEATURES = 100;
 

@@ -1,12 +1,19 @@
 /**
  * `envoy.config.core.v3.Node` on the wire, read by hand: an Envoy also lists some hundred extensions in it, which nobody here wants to hold.
  *
- * id = 1, cluster = 2, metadata = 3 (google.protobuf.Struct), locality = 4 {region = 1, zone = 2, sub_zone = 3}, client_features = 10.
+ * id = 1, cluster = 2, metadata = 3 (google.protobuf.Struct), locality = 4 {region = 1, zone = 2, sub_zone = 3}, client_features = 10,
+ * dynamic_parameters = 12 (map from type URL to xds.core.v3.ContextParams {params = 1, a map of texts}).
  */
 import type protobuf from "protobufjs";
-import type { NodeIdentity, NodeLocality } from "../cache/index.ts";
+import { type DynamicParameters, NO_DYNAMIC_PARAMETERS, type NodeIdentity, type NodeLocality } from "../cache/index.ts";
 import { CallError, Status } from "../grpc/index.ts";
-import { MAX_CLIENT_FEATURES, MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_NODE_ID_LENGTH } from "./limits.ts";
+import {
+  MAX_CLIENT_FEATURES,
+  MAX_DYNAMIC_PARAMETER_BYTES,
+  MAX_METADATA_BYTES,
+  MAX_METADATA_DEPTH,
+  MAX_NODE_ID_LENGTH,
+} from "./limits.ts";
 
 type Reader = protobuf.Reader;
 
@@ -20,6 +27,8 @@ export function readNode(reader: Reader): NodeIdentity {
   let metadata: Readonly<Record<string, unknown>> = {};
   let locality: NodeLocality = { region: "", zone: "", subZone: "" };
   const clientFeatures: string[] = [];
+  let parameters: Record<string, DynamicParameters[string]> | undefined;
+  let parameterBytes = 0;
   for (const [field, wire] of fieldsOf(reader)) {
     if (field === 1 && wire === 2) id = reader.string();
     else if (field === 2 && wire === 2) cluster = reader.string();
@@ -30,12 +39,37 @@ export function readNode(reader: Reader): NodeIdentity {
         throw invalid(`node.client_features may have ${MAX_CLIENT_FEATURES} entries`);
       }
       clientFeatures.push(reader.string());
+    } else if (field === 12 && wire === 2) {
+      parameterBytes += lengthAhead(reader);
+      if (parameterBytes > MAX_DYNAMIC_PARAMETER_BYTES) {
+        throw invalid(`node.dynamic_parameters may have ${MAX_DYNAMIC_PARAMETER_BYTES} bytes`);
+      }
+      parameters ??= Object.create(null) as Record<string, DynamicParameters[string]>;
+      readParametersOfType(reader, parameters);
     } else skip(reader, wire);
   }
   if (id.length > MAX_NODE_ID_LENGTH || cluster.length > MAX_NODE_ID_LENGTH) {
     throw invalid(`node.id and node.cluster may have ${MAX_NODE_ID_LENGTH} characters`);
   }
-  return { id, cluster, metadata, locality, clientFeatures };
+  return { id, cluster, metadata, locality, clientFeatures, dynamicParameters: parameters ?? NO_DYNAMIC_PARAMETERS };
+}
+
+/** One entry of the map. What a client repeats counts as it says it last, as everywhere in protobuf. */
+function readParametersOfType(reader: Reader, parameters: Record<string, DynamicParameters[string]>): void {
+  let typeUrl = "";
+  const params: Record<string, string> = Object.create(null);
+  for (const [field, wire] of fieldsOf(reader)) {
+    if (field === 1 && wire === 2) typeUrl = reader.string();
+    else if (field === 2 && wire === 2) {
+      for (const [part, partWire] of fieldsOf(reader)) {
+        if (part === 1 && partWire === 2) {
+          const [key, value] = readTexts(reader);
+          params[key] = value;
+        } else skip(reader, partWire);
+      }
+    } else skip(reader, wire);
+  }
+  parameters[typeUrl] = params;
 }
 
 export function readLocality(reader: Reader): NodeLocality {
@@ -99,6 +133,16 @@ function readList(reader: Reader, depth: number): readonly unknown[] {
     else skip(reader, wire);
   }
   return list;
+}
+
+/** An entry of a map of texts. */
+export function readTexts(reader: Reader): readonly [key: string, value: string] {
+  const texts: [string, string] = ["", ""];
+  for (const [field, wire] of fieldsOf(reader)) {
+    if (wire === 2 && (field === 1 || field === 2)) texts[field - 1] = reader.string();
+    else skip(reader, wire);
+  }
+  return texts;
 }
 
 /** Number and wire type of each field of the message whose length comes next. The caller reads or skips the value before it goes on. @throws RangeError */

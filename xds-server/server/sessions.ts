@@ -20,9 +20,17 @@ export interface StreamSession {
   readonly watches: Watches;
   publish(snapshot: Snapshot): void;
   /** @throws CallError for bytes that are no request */
-  receive(bytes: Buffer, now: number): { readonly typeUrl: string; readonly outcome: Received };
+  receive(bytes: Buffer, now: number): Taken;
   next(now: number): Planned | undefined;
   nextDeadline(): number | undefined;
+}
+
+/** What was made of a request. */
+export interface Taken {
+  readonly typeUrl: string;
+  readonly outcome: Received;
+  /** Who the client says it is; most requests do not. */
+  readonly node: NodeIdentity | undefined;
 }
 
 export interface Opening {
@@ -75,10 +83,10 @@ class DecodingSession<Request extends { readonly typeUrl: string }> implements S
     this.#session.publish(snapshot);
   }
 
-  receive(bytes: Buffer, now: number): { readonly typeUrl: string; readonly outcome: Received } {
-    const { request } = this.#decode(bytes);
+  receive(bytes: Buffer, now: number): Taken {
+    const { request, node } = this.#decode(bytes);
     const typeUrl = request.typeUrl === "" ? this.#onlyType : request.typeUrl;
-    return { typeUrl, outcome: this.#session.receive(request, now) };
+    return { typeUrl, outcome: this.#session.receive(request, now), node };
   }
 
   next(now: number): Planned | undefined {

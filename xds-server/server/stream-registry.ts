@@ -1,5 +1,5 @@
 /** The connected Envoys and what each of them has: for the admin API, for `apply --wait`, for the snapshot that everybody accepted. */
-import { type NodeIdentity, type Snapshot, TYPE_NAMES } from "../cache/index.ts";
+import { type DynamicParameters, type NodeIdentity, type Snapshot, TYPE_NAMES } from "../cache/index.ts";
 import type { Nack, WatchedResource } from "../stream/index.ts";
 import { NackRegistry } from "./nack-registry.ts";
 
@@ -82,9 +82,7 @@ export class StreamRegistry implements Iterable<ConnectedStream> {
   /** @param now milliseconds since the epoch */
   add(stream: ConnectedStream, now: number): void {
     this.#streams.set(stream, "behind");
-    const count = this.#counts.get(stream.group) ?? { streams: 0, accepted: 0 };
-    count.streams++;
-    this.#counts.set(stream.group, count);
+    this.#enter(stream.group);
     this.nacks.connected(stream.node.id, now);
     this.#tell({ kind: "connected", stream });
   }
@@ -93,12 +91,7 @@ export class StreamRegistry implements Iterable<ConnectedStream> {
     const state = this.#streams.get(stream);
     if (state === undefined) return;
     this.#streams.delete(stream);
-    const count = this.#counts.get(stream.group);
-    if (count !== undefined) {
-      count.streams--;
-      if (state === "accepted") count.accepted--;
-      if (count.streams === 0) this.#counts.delete(stream.group);
-    }
+    this.#leave(stream.group, state);
     this.nacks.disconnected(stream.node.id, now);
     this.#tell({ kind: "disconnected", stream });
     this.#checkSettled(stream.group);
@@ -118,8 +111,31 @@ export class StreamRegistry implements Iterable<ConnectedStream> {
     if (stream.state === "accepted") this.#checkSettled(stream.group);
   }
 
+  /** The stream, `behind` by that, is in another group than it was. */
+  moved(stream: ConnectedStream, from: string): void {
+    this.#leave(from, this.#streams.get(stream));
+    this.#streams.set(stream, stream.state);
+    this.#enter(stream.group);
+    this.#tell({ kind: "state", stream });
+    this.#checkSettled(from);
+  }
+
   nacked(stream: ConnectedStream, nack: Nack): void {
     this.#tell({ kind: "nack", stream, nack });
+  }
+
+  #enter(group: string): void {
+    const count = this.#counts.get(group) ?? { streams: 0, accepted: 0 };
+    count.streams++;
+    this.#counts.set(group, count);
+  }
+
+  #leave(group: string, state: StreamState | undefined): void {
+    const count = this.#counts.get(group);
+    if (count === undefined) return;
+    count.streams--;
+    if (state === "accepted") count.accepted--;
+    if (count.streams === 0) this.#counts.delete(group);
   }
 
   #checkSettled(group: string): void {
@@ -142,6 +158,8 @@ export interface NodeStatus {
   readonly id: string;
   readonly cluster: string;
   readonly locality: string;
+  /** Absent when there are none. */
+  readonly dynamicParameters?: DynamicParameters;
   readonly group: string;
   readonly peer: string;
   readonly spiffeId?: string;
@@ -183,6 +201,7 @@ export function nodeStatuses(registry: Iterable<ConnectedStream>, now = Date.now
       id: node.id,
       cluster: node.cluster,
       locality: [region, zone, subZone].join("/").replace(/\/+$/, ""),
+      ...(Object.keys(node.dynamicParameters).length === 0 ? {} : { dynamicParameters: node.dynamicParameters }),
       group,
       peer,
       ...(spiffeId === undefined ? {} : { spiffeId }),
