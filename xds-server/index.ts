@@ -19,7 +19,7 @@ import { defaultWasmDir, loadsPools, type ServerAddress } from "./resources/inde
 import { LoadReports } from "./server/load-reports.ts";
 import { createMetrics } from "./server/metrics.ts";
 import { spiffeAuthorization } from "./server/spiffe-authorization.ts";
-import { nodeStatuses, StreamRegistry } from "./server/stream-registry.ts";
+import { earlierRejections, nodeStatuses, StreamRegistry } from "./server/stream-registry.ts";
 import { startXdsServer } from "./server/xds-server.ts";
 import type { ServerOptions } from "./server-options.ts";
 import { createAnswerService } from "./state/answers/index.ts";
@@ -174,6 +174,7 @@ async function start(
       documents: documentPort(documents),
       weights: weightPort(weights),
       nodes: () => nodeStatuses(registry),
+      earlierRejections: () => earlierRejections(registry),
       metrics: async () => {
         ads.collect();
         return { contentType: metrics.registry.contentType, body: await metrics.registry.metrics() };

@@ -14,6 +14,10 @@ export interface ErrorDetail {
   readonly field?: string;
   readonly node?: string;
   readonly resources?: readonly string[];
+  /** Of a rejection: the Envoy's stream is over. */
+  readonly earlier?: true;
+  /** Of a rejection: since when the Envoy is not connected, RFC 3339. */
+  readonly awaySince?: string;
 }
 
 /** HTTP status by code; what is not named here is a mistake of ours. */

@@ -151,6 +151,20 @@ export interface NodeTypeView {
   };
 }
 
+/** A rejection that was not answered yet, of an Envoy whose stream is over. */
+export interface EarlierRejectionView {
+  readonly node: string;
+  readonly cluster: string;
+  readonly group: string;
+  readonly type: string;
+  readonly version: string;
+  readonly resources: readonly string[];
+  readonly message: string;
+  readonly at: string;
+  /** Absent when the Envoy is connected again and has not answered for the type yet. */
+  readonly awaySince?: string;
+}
+
 export interface RegistryAnswer {
   readonly status: number;
   readonly body: unknown;
@@ -181,6 +195,8 @@ export interface ApiPorts {
   readonly registry?: RegistryPort | undefined;
   /** One entry per stream. */
   nodes(): readonly NodeView[];
+  /** What Envoys rejected before their streams ended. Nobody waits for it. */
+  earlierRejections(): readonly EarlierRejectionView[];
   metrics(): Promise<{ readonly contentType: string; readonly body: string }>;
   /** More members of `GET /api/v1/status`: of the store, of the discovery sources. */
   status(): Readonly<Record<string, unknown>>;

@@ -14,6 +14,8 @@ export const errorDetail = Type.Object({
   field: Type.Optional(Type.String()),
   node: Type.Optional(Type.String({ description: "id of the Envoy" })),
   resources: Type.Optional(Type.Array(Type.String())),
+  earlier: Type.Optional(Type.Boolean({ description: "a rejection of an Envoy whose stream is over" })),
+  awaySince: Type.Optional(Type.String({ description: "since when that Envoy is not connected" })),
 });
 
 /** Names under which routes refer to shapes that many of them have. */
@@ -116,6 +118,18 @@ export const nodeView = Type.Object({
   types: Type.Record(Type.String(), Type.Object({ state: Type.String(), ackedVersion: Type.String() })),
 });
 
+export const earlierRejection = Type.Object({
+  node: Type.String(),
+  cluster: Type.String(),
+  group: Type.String(),
+  type: Type.String(),
+  version: Type.String(),
+  resources: Type.Array(Type.String()),
+  message: Type.String(),
+  at: Type.String(),
+  awaySince: Type.Optional(Type.String({ description: "absent when the Envoy is back and has not answered yet" })),
+});
+
 export const statusAnswer = Type.Object({
   ready: Type.Boolean(),
   version: Type.String({ description: "of the program" }),
@@ -154,7 +168,12 @@ export const instanceBody = Type.Unsafe<unknown>({
   },
 });
 
-export const nodesAnswer = Type.Object({ nodes: Type.Array(nodeView) });
+export const nodesAnswer = Type.Object({
+  nodes: Type.Array(nodeView),
+  earlierRejections: Type.Array(earlierRejection, {
+    description: "of Envoys whose streams are over, until they accept the type or have been away for an hour",
+  }),
+});
 export const weightsList = Type.Object({ changes: Type.Array(weightChange) });
 export const rollbackAnswer = Type.Object({ group: Type.String(), version: Type.String() });
 /** A document or a decoded snapshot: its shape is the kind's, or Envoy's. */

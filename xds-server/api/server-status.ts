@@ -1,6 +1,6 @@
 /** `GET /api/v1/status`: the state of the server on one page. */
 import { configDetails, type ErrorDetail } from "./api-error.ts";
-import type { ApiPorts, NodeView } from "./ports.ts";
+import type { ApiPorts, EarlierRejectionView, NodeView } from "./ports.ts";
 
 /** @param version of the program */
 export function serverStatus(ports: ApiPorts, version: string): Readonly<Record<string, unknown>> {
@@ -16,7 +16,7 @@ export function serverStatus(ports: ApiPorts, version: string): Readonly<Record<
       synced: nodes.filter(({ settled }) => settled).length,
       nacked: nodes.filter((node) => nacksOf(node).length > 0).length,
     },
-    nacks: nodes.flatMap(nacksOf),
+    nacks: [...nodes.flatMap(nacksOf), ...ports.earlierRejections().map(earlierNack)],
     configErrors: configDetails(control.errors()),
     configWarnings: configDetails(control.warnings()),
     ...ports.status(),
@@ -26,6 +26,11 @@ export function serverStatus(ports: ApiPorts, version: string): Readonly<Record<
 /** @param time milliseconds since the epoch */
 export function isoTime(time: number | undefined): string | null {
   return time === undefined ? null : new Date(time).toISOString();
+}
+
+function earlierNack({ node, type, message, resources, awaySince }: EarlierRejectionView): ErrorDetail {
+  const away = awaySince === undefined ? {} : { awaySince };
+  return { node, message: `${type}: ${message}`, resources, earlier: true, ...away };
 }
 
 function nacksOf({ id, types }: NodeView): readonly ErrorDetail[] {

@@ -40,6 +40,8 @@ describe("answers have the shapes that are documented", () => {
         types: { CDS: { state: "nacked", ackedVersion: "v", nack }, LDS: { state: "synced", ackedVersion: "v" } },
       },
     ];
+    const rejection = { node: "gone", cluster: "c", group: "default", type: "CDS", ...nack };
+    server.earlier = [{ ...rejection, awaySince: "2026-01-01T00:00:00.000Z" }, rejection];
     const access = { token: undefined, clientCertificates: false };
     api = await createApi(server.ports(), { log: silentLogger, version: "0", ...access });
   });

@@ -84,6 +84,8 @@ export interface FailureDetail {
   readonly field?: string;
   readonly node?: string;
   readonly resources?: readonly string[];
+  readonly earlier?: true;
+  readonly awaySince?: string;
 }
 
 /** An answer that is an error. */

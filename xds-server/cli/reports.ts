@@ -26,10 +26,13 @@ export function detailText({
   field,
   node,
   resources,
+  earlier,
+  awaySince,
 }: FailureDetail): string {
+  const gone = awaySince !== undefined ? `, away since ${awaySince}` : earlier ? ", before its stream ended" : "";
   const place =
     node !== undefined
-      ? `Envoy ${node}: `
+      ? `Envoy ${node}${gone}: `
       : file !== undefined
         ? `${file}:${line}:${column}: `
         : field

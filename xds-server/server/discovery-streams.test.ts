@@ -19,7 +19,7 @@ import { silentLogger } from "../log.ts";
 import { ADS_DELTA_PATH, ADS_SOTW_PATH, DISCOVERY_METHODS, type DiscoveryMethod } from "./discovery-services.ts";
 import { createMetrics, type ServerMetrics } from "./metrics.ts";
 import { parseSpiffeRule, spiffeAuthorization } from "./spiffe-authorization.ts";
-import { nodeStatuses, StreamRegistry } from "./stream-registry.ts";
+import { earlierRejections, nodeStatuses, StreamRegistry } from "./stream-registry.ts";
 import { startXdsServer, type XdsServer, type XdsServerOptions } from "./xds-server.ts";
 
 /** Streams of both variants and of every service over the wire. */
@@ -163,9 +163,15 @@ describe("discovery streams", () => {
     stream.close();
     await waitFor(() => registry.size === 0, { timeoutMs: 5_000, what: "the end" });
     expect(registry.nacks.entries()).toMatchObject([entry]);
+    const [since, at] = [new Date(now).toISOString(), now + 1_000];
+    expect(earlierRejections(registry, at)).toMatchObject([
+      { node: "n", type: "CDS", resources: ["b"], awaySince: since },
+    ]);
     const again = delta(client);
     again.send({ node: NODE, type_url: TypeUrl.cluster });
-    again.answer(await again.response(0));
+    const response = await again.response(0);
+    expect(earlierRejections(registry, at)[0]).not.toHaveProperty("awaySince");
+    again.answer(response);
     await waitFor(() => registry.nacks.size === 0, { timeoutMs: 5_000, what: "the ACK" });
   });
 

@@ -59,6 +59,46 @@ describe("registry of rejections", () => {
     expect(nacks.size).toBe(1);
   });
 
+  it("shows what no open stream shows: of a node that is away until it expires, of one that is back until it answers", () => {
+    const nacks = new NackRegistry();
+    const nack = nackOf("a", "b");
+    const streamOf = (id: string, open: Nack | undefined) => ({
+      node: node(id),
+      watches: new Map([[TypeUrl.cluster, { nack: open }]]),
+    });
+    for (const id of ["gone", "stays"]) {
+      nacks.connected(id, 0);
+      nacks.answered(node(id), "g", TypeUrl.cluster, nack);
+    }
+    nacks.answered(node("gone"), "g", TypeUrl.listener, { ...nackOf("l"), typeUrl: TypeUrl.listener });
+    const of = (now: number, ...streams: ReturnType<typeof streamOf>[]) => nacks.earlier(streams, now);
+    const stays = streamOf("stays", nack);
+    expect(of(5, streamOf("gone", nack), stays).map(({ type }) => type)).toEqual(["LDS"]);
+    nacks.disconnected("gone", 10);
+    const entry = {
+      node: "gone",
+      cluster: "c",
+      group: "g",
+      version: "v",
+      code: 13,
+      message: "bad",
+      at: 7,
+      awaySince: 10,
+    };
+    const away = [
+      { ...entry, type: "CDS", resources: ["a", "b"] },
+      { ...entry, type: "LDS", resources: ["l"] },
+    ];
+    expect(of(11, stays)).toEqual(away);
+    expect(of(9 + NACK_MEMORY_MS, stays)).toEqual(away);
+    expect(of(10 + NACK_MEMORY_MS, stays)).toEqual([]);
+    nacks.connected("gone", 20);
+    const back = streamOf("gone", undefined);
+    expect(of(2 * NACK_MEMORY_MS, stays, back)).toEqual(away.map((each) => ({ ...each, awaySince: undefined })));
+    nacks.answered(node("gone"), "g", TypeUrl.cluster, undefined);
+    expect(of(30, stays, back).map(({ type }) => type)).toEqual(["LDS"]);
+  });
+
   it("keeps a bounded number; the oldest go first", () => {
     const nacks = new NackRegistry(5);
     for (let i = 0; i < 10; i++) nacks.answered(node(`n${i}`), "g", TypeUrl.cluster, nackOf("a", "b"));

@@ -22,6 +22,18 @@ export interface NackEntry {
   readonly at: number;
 }
 
+/** A rejection that no open stream shows any more: of an Envoy that went away, or that came back and has not answered for the type since. */
+export interface EarlierNack extends Omit<NackEntry, "resource"> {
+  readonly resources: readonly string[];
+  /** When its last stream ended, milliseconds since the epoch; undefined while it is connected. */
+  readonly awaySince: number | undefined;
+}
+
+interface Shown {
+  readonly node: NodeIdentity;
+  readonly watches: ReadonlyMap<string, { readonly nack: Nack | undefined }>;
+}
+
 export class NackRegistry {
   readonly #maxEntries: number;
   readonly #entries = new Map<string, NackEntry>();
@@ -41,6 +53,29 @@ export class NackRegistry {
 
   entries(): readonly NackEntry[] {
     return [...this.#entries.values()];
+  }
+
+  /**
+   * Until they are answered or expire, the oldest first. O(streams + rejections).
+   * @param streams those that are open
+   * @param now milliseconds since the epoch
+   */
+  earlier(streams: Iterable<Shown>, now: number): readonly EarlierNack[] {
+    const shown = new Set<string>();
+    for (const { node, watches } of streams) {
+      for (const [typeUrl, { nack }] of watches) if (nack !== undefined) shown.add(`${node.id}\0${typeUrl}`);
+    }
+    const earlier: EarlierNack[] = [];
+    for (const [watch, resources] of this.#byWatch) {
+      const [first = ""] = resources;
+      const entry = this.#entries.get(`${watch}\0${first}`);
+      if (entry === undefined || shown.has(watch)) continue;
+      const awaySince = this.#away.get(entry.node);
+      if (awaySince !== undefined && now - awaySince >= NACK_MEMORY_MS) continue;
+      const { resource: _, ...rest } = entry;
+      earlier.push({ ...rest, resources: [...resources], awaySince });
+    }
+    return earlier;
   }
 
   /** Takes over what a stream knows of a type after an answer of the client: `nack` is what is open, undefined when nothing is. */

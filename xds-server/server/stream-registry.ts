@@ -1,7 +1,7 @@
 /** The connected Envoys and what each of them has: for the admin API, for `apply --wait`, for the snapshot that everybody accepted. */
 import { type DynamicParameters, type NodeIdentity, type Snapshot, TYPE_NAMES } from "../cache/index.ts";
 import type { Nack, WatchedResource } from "../stream/index.ts";
-import { NackRegistry } from "./nack-registry.ts";
+import { type EarlierNack, NackRegistry } from "./nack-registry.ts";
 
 export type Watches = ReadonlyMap<string, Readonly<WatchedResource>>;
 
@@ -215,6 +215,25 @@ export function nodeStatuses(registry: Iterable<ConnectedStream>, now = Date.now
       types: Object.fromEntries([...watches.values()].map((watch) => [TYPE_NAMES[watch.typeUrl], typeStatus(watch)])),
     };
   });
+}
+
+/** A rejection of an Envoy that went away, or came back and has not answered since, as the admin API shows it. */
+export interface EarlierRejection extends NackStatus {
+  readonly node: string;
+  readonly cluster: string;
+  readonly group: string;
+  readonly type: string;
+  /** Absent while the Envoy is connected. */
+  readonly awaySince?: string;
+}
+
+/** @param now milliseconds since the epoch */
+export function earlierRejections(registry: StreamRegistry, now = Date.now()): readonly EarlierRejection[] {
+  return registry.nacks.earlier(registry, now).map(({ at, awaySince, ...rest }: EarlierNack) => ({
+    ...rest,
+    at: new Date(at).toISOString(),
+    ...(awaySince === undefined ? {} : { awaySince: new Date(awaySince).toISOString() }),
+  }));
 }
 
 function typeStatus(watch: Readonly<WatchedResource>): TypeStatus {

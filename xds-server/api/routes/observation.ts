@@ -31,8 +31,15 @@ export function observationRoutes(api: TypedApi, { ports, version }: RouteContex
 
   const status = described("state", "State of the server", statusAnswer);
   api.get("/api/v1/status", { schema: status }, async () => serverStatus(ports, version));
-  const nodes = described("state", "Connected Envoys, one entry per stream", nodesAnswer);
-  api.get("/api/v1/nodes", { schema: nodes }, async () => ({ nodes: ports.nodes() }));
+  const nodes = described(
+    "state",
+    "Connected Envoys, one entry per stream, and what Envoys rejected before",
+    nodesAnswer,
+  );
+  api.get("/api/v1/nodes", { schema: nodes }, async () => ({
+    nodes: ports.nodes(),
+    earlierRejections: ports.earlierRejections(),
+  }));
 
   const endpoints = {
     ...described("state", "Endpoints that are served", endpointsAnswer),
