@@ -48,6 +48,8 @@ export interface RunningServer {
   reload(): void;
   /** Certificates for new connections of Envoys, after they were rotated. @throws ServerError TM_TLS_INVALID; the old ones stay */
   setTls(tls: TlsOptions): void;
+  /** Reads the files of the admin API's certificates again, for its new connections. @throws ServerError TM_API_CREDENTIALS; the old ones stay */
+  reloadApiTls(): void;
   /** Ends all streams and stops; bounded to a few seconds. Envoys keep what they have. */
   close(): Promise<void>;
 }
@@ -200,6 +202,7 @@ async function start(
     ready: () => control.ready(),
     reload: load,
     setTls: (tls) => ads.setTls(tls),
+    reloadApiTls: () => running.reloadTls(),
     close,
   };
 }

@@ -161,18 +161,29 @@ describe("tokenmesh", () => {
     const locked = await cli("serve", "--config", where, ...state).done;
     expect([locked.code, locked.stderr]).toEqual([2, expect.stringContaining("TM_STATE_LOCKED")]);
 
-    const shown = async (): Promise<string> => {
-      const [host = "", port = ""] = xds.split(":");
-      const socket = connect({ host, port: Number(port), rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+    const shown = async (address = xds, protocol = "h2"): Promise<string> => {
+      const [host = "", port = ""] = address.split(":");
+      const socket = connect({ host, port: Number(port), rejectUnauthorized: false, ALPNProtocols: [protocol] });
       await new Promise((resolve, reject) => socket.once("secureConnect", resolve).once("error", reject));
       const raw = socket.getPeerX509Certificate()?.toString() ?? "";
       socket.destroy();
       return raw;
     };
-    expect(await shown()).toBe(before);
+    const ofApi = () => shown(new URL(api).host, "http/1.1");
+    expect([await shown(), await ofApi()]).toEqual([before, before]);
     const after = await certificate();
     server.process.kill("SIGHUP");
-    await waitFor(async () => (await shown()) === after, { timeoutMs: 10_000, what: "the new certificate" });
+    await waitFor(async () => (await shown()) === after && (await ofApi()) === after, {
+      timeoutMs: 10_000,
+      what: "the new certificate",
+    });
+    writeFileSync(pem("cert"), "none");
+    server.process.kill("SIGHUP");
+    await waitFor(() => /TM_API_CREDENTIALS.*certificates of the admin API kept/.test(server.stderr()), {
+      timeoutMs: 10_000,
+      what: "the refusal",
+    });
+    expect([await shown(), await ofApi()]).toEqual([after, after]);
     server.process.kill("SIGTERM");
     expect((await server.done).code).toBe(0);
   });

@@ -4,7 +4,7 @@
  * Life of a request: rate of the address (429) -> who asks (401, 403) -> size and form of the body (413, 400) -> handler. Every way out is `{"error": ...}`, or a
  * Kubernetes Status under /apis and /api/v1/namespaces.
  */
-import type { TLSSocket } from "node:tls";
+import type { TLSSocket, Server as TlsServer } from "node:tls";
 import swagger from "@fastify/swagger";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
@@ -128,6 +128,11 @@ export async function createApi(ports: ApiPorts, options: ApiOptions): Promise<A
   });
   await api.ready();
   return api;
+}
+
+/** Certificates for new connections. @throws Error of node:tls when they are none; the old ones stay */
+export function setCertificates({ server }: Api, tls: NonNullable<ApiOptions["tls"]>): void {
+  if ("setSecureContext" in server) (server as unknown as TlsServer).setSecureContext(httpsOptions(tls));
 }
 
 function httpsOptions({ cert, key, clientCa }: NonNullable<ApiOptions["tls"]>) {

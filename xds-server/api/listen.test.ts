@@ -1,9 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { FakeServer } from "../../test/fixtures/api/ports.ts";
 import { silentLogger } from "../log.ts";
@@ -75,6 +76,7 @@ describe("the admin API on an address", () => {
     signed("server", "ca", "subjectAltName=IP:127.0.0.1");
     signed("client", "ca", "extendedKeyUsage=clientAuth");
     signed("stranger", "other", "extendedKeyUsage=clientAuth");
+    signed("rotated", "ca", "subjectAltName=IP:127.0.0.1");
   }, 30_000);
   afterAll(() => rmSync(dir, { recursive: true, force: true }));
   afterEach(async () => {
@@ -141,6 +143,47 @@ describe("the admin API on an address", () => {
       expect(() => readToken(pem("token"))).toThrow(/TM_API_CREDENTIALS/);
     }
     expect(() => readToken(pem("nowhere"))).toThrow(/TM_API_CREDENTIALS/);
+  });
+
+  it("reads its files again when it is told to; those that are no good change nothing", async () => {
+    const [now, place] = [(name: string) => readFileSync(pem(name)), (name: string) => pem(`live-${name}`)];
+    const put = (cert: string, key: string, ca: string) => {
+      writeFileSync(place("crt"), now(cert));
+      writeFileSync(place("key"), now(key));
+      writeFileSync(place("ca"), now(ca));
+    };
+    const shown = (api: RunningApi): Promise<string | undefined> =>
+      new Promise((resolve, reject) => {
+        const port = Number(api.address.split(":")[1]);
+        const socket = connectTls({ host: "127.0.0.1", port, rejectUnauthorized: false }, () => {
+          const { subject } = socket.getPeerX509Certificate() ?? {};
+          socket.destroy();
+          resolve(subject);
+        });
+        socket.on("error", reject);
+      });
+    put("server.crt", "server.key", "ca.crt");
+    const api = await start({ tls: { cert: place("crt"), key: place("key"), clientCa: place("ca") } });
+    const seen = async () => [await shown(api), await ask(api, "client"), await ask(api, "stranger")];
+    expect(await seen()).toEqual(["CN=server", 200, 401]);
+    put("rotated.crt", "rotated.key", "other.crt");
+    expect(await seen()).toEqual(["CN=server", 200, 401]);
+    api.reloadTls();
+    expect(await seen()).toEqual(["CN=rotated", 401, 200]);
+    for (const [cert, key, ca] of [
+      ["server.crt", "rotated.key", "ca.crt"],
+      ["server.key", "server.key", "ca.crt"],
+      ["server.crt", "server.key", "ca.key"],
+    ] as const) {
+      put(cert, key, ca);
+      expect(() => api.reloadTls()).toThrow(/TM_API_CREDENTIALS/);
+      expect(await seen()).toEqual(["CN=rotated", 401, 200]);
+    }
+    rmSync(place("crt"));
+    expect(() => api.reloadTls()).toThrow(/TM_API_CREDENTIALS/);
+    expect(await seen()).toEqual(["CN=rotated", 401, 200]);
+    const plain = await start();
+    plain.reloadTls();
   });
 
   it("says that an address is taken", async () => {

@@ -1,8 +1,9 @@
 /** The admin API on an address. */
+import { X509Certificate } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import { ServerError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { createApi } from "./api-server.ts";
+import { createApi, setCertificates } from "./api-server.ts";
 import { isLoopback } from "./authorization.ts";
 import { readCredential } from "./credentials.ts";
 import { HEADERS_TIMEOUT_MS, MAX_CONNECTIONS } from "./limits.ts";
@@ -26,6 +27,11 @@ export interface RunningApi {
   readonly address: string;
   /** With its scheme. */
   readonly url: string;
+  /**
+   * Reads the files of certificate, key and authority again, for new connections; without TLS nothing.
+   * @throws ServerError TM_API_CREDENTIALS; the old ones stay
+   */
+  reloadTls(): void;
   /** Ends open connections. */
   close(): Promise<void>;
 }
@@ -36,17 +42,8 @@ export async function startApi(ports: ApiPorts, options: ApiListenOptions): Prom
   const clientCertificates = files?.clientCa !== undefined;
   if (!isLoopback(host) && token === undefined && !clientCertificates)
     throw new ServerError("TM_API_UNPROTECTED", `the admin API would be open to all who reach ${host}`);
-  const tls =
-    files === undefined
-      ? undefined
-      : {
-          cert: readCredential(files.cert),
-          key: readCredential(files.key),
-          ...(files.clientCa === undefined ? {} : { clientCa: readCredential(files.clientCa) }),
-        };
-  const api = await createApi(ports, { log, version, token, clientCertificates, tls }).catch((error: unknown) => {
-    throw new ServerError("TM_API_CREDENTIALS", `certificate and key of the admin API: ${reason(error)}`);
-  });
+  const tls = files && pems(files);
+  const api = await createApi(ports, { log, version, token, clientCertificates, tls }).catch(unusable);
   api.server.maxConnections = MAX_CONNECTIONS;
   api.server.headersTimeout = HEADERS_TIMEOUT_MS;
   try {
@@ -56,7 +53,38 @@ export async function startApi(ports: ApiPorts, options: ApiListenOptions): Prom
     throw new ServerError("TM_LISTEN_FAILED", `cannot listen on ${host}:${port}: ${reason(error)}`);
   }
   const address = `${host}:${(api.server.address() as AddressInfo).port}`;
-  return { address, url: `${tls === undefined ? "http" : "https"}://${address}`, close: () => api.close() };
+  return {
+    address,
+    url: `${tls === undefined ? "http" : "https"}://${address}`,
+    reloadTls: () => {
+      if (files === undefined) return;
+      const texts = pems(files);
+      try {
+        setCertificates(api, texts);
+      } catch (error) {
+        unusable(error);
+      }
+    },
+    close: () => api.close(),
+  };
+}
+
+/** @throws ServerError TM_API_CREDENTIALS */
+function pems(files: NonNullable<ApiListenOptions["tls"]>) {
+  const texts = { cert: readCredential(files.cert), key: readCredential(files.key) };
+  if (files.clientCa === undefined) return texts;
+  const clientCa = readCredential(files.clientCa);
+  try {
+    // A text without certificates would be an authority of nobody.
+    new X509Certificate(clientCa);
+  } catch (error) {
+    throw new ServerError("TM_API_CREDENTIALS", `${files.clientCa} holds no certificate: ${reason(error)}`);
+  }
+  return { ...texts, clientCa };
+}
+
+function unusable(error: unknown): never {
+  throw new ServerError("TM_API_CREDENTIALS", `certificate and key of the admin API: ${reason(error)}`);
 }
 
 function reason(error: unknown): string {

@@ -73,13 +73,16 @@ async function serve(options: ServeOptions): Promise<void> {
   });
   process.on("SIGHUP", () => {
     server.reload();
-    if (files === undefined) return;
-    try {
-      server.setTls(pems(files));
-      log("info", "certificates for Envoys read again");
-    } catch (error) {
-      log("error", "certificates for Envoys kept", { error: error instanceof Error ? error.message : String(error) });
-    }
+    const renew = (whose: string, read: () => void) => {
+      try {
+        read();
+        log("info", `certificates ${whose} read again`);
+      } catch (error) {
+        log("error", `certificates ${whose} kept`, { error: error instanceof Error ? error.message : String(error) });
+      }
+    };
+    if (files !== undefined) renew("for Envoys", () => server.setTls(pems(files)));
+    if (apiTls !== undefined) renew("of the admin API", () => server.reloadApiTls());
   });
   const stop = () => {
     // A second signal, or a shutdown that hangs, ends the process at once.
@@ -102,7 +105,7 @@ export function addServeCommand(program: Command): void {
   const command = program
     .command("serve")
     .description(
-      "serve the configuration of a folder to Envoys over xDS; prints `ready {...}` when it does. SIGHUP reads folder and certificates for Envoys again",
+      "serve the configuration of a folder to Envoys over xDS; prints `ready {...}` when it does. SIGHUP reads the folder and all certificates again",
     )
     .requiredOption("--config <dir>", "folder of YAML files; watched")
     .option("--xds <host:port>", "address for Envoys; port 0 takes a free one", "127.0.0.1:0")
