@@ -238,6 +238,12 @@ export const ERRORS = {
     meaning: "The change was stored, and what the request waits for did not happen in time.",
     remedy: "See GET /api/v1/status for what is missing, or wait longer with timeout.",
   },
+  TM_API_PARTIAL: {
+    meaning:
+      "A change could not be finished, and documents of it stand in the state store because they could not be taken back either.",
+    remedy:
+      "Details name them. When the store answers again, send all documents of the change once more, or the former ones; what stands counts until then.",
+  },
   TM_API_UNREACHABLE: {
     meaning: "The command line cannot reach the admin API of the server.",
     remedy: "Give its address with --server or TOKENMESH_SERVER, and see that it runs.",

@@ -115,7 +115,7 @@ export async function createApi(ports: ApiPorts, options: ApiOptions): Promise<A
   });
   const context: RouteContext = {
     ports,
-    changes: new Changes(ports),
+    changes: new Changes(ports, log),
     version: options.version,
     mayRead: (request) => refused(request) === undefined,
   };

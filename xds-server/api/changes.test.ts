@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { FakeServer } from "../../test/fixtures/api/ports.ts";
 import { silentLogger } from "../log.ts";
 import { type Api, createApi } from "./api-server.ts";
-import type { NodeTypeView, NodeView } from "./ports.ts";
+import { type NodeTypeView, type NodeView, StoreUnavailable } from "./ports.ts";
 
 const gateway = (name: string, port = 0) => `
 apiVersion: networking.istio.io/v1
@@ -102,6 +102,77 @@ describe("changes through the API", () => {
     expect((await post("apply", gateway("a", 81) + gateway("b") + gateway("c"))).statusCode).toBe(500);
     expect([...server.stored.keys()]).toEqual(["Gateway/default/a"]);
     expect(JSON.stringify(server.stored.get("Gateway/default/a")?.value)).toContain('"number":0');
+  });
+
+  describe("what cannot be taken back", () => {
+    const away = () => {
+      throw new StoreUnavailable("no answer in 2000 ms");
+    };
+    const failing =
+      (...identities: readonly string[]) =>
+      (identity: string) => {
+        if (identities.some((each) => identity.endsWith(each))) away();
+      };
+    const errorOf = async (answer: ReturnType<typeof post>) => {
+      const { statusCode, body } = await answer;
+      const { code, message, remedy, details } = JSON.parse(body).error;
+      return { statusCode, code, message, remedy, messages: details.map((each: { message: string }) => each.message) };
+    };
+
+    it("is named, with the document that may be stored", async () => {
+      await post("apply", gateway("b"));
+      let stores = 0;
+      server.onStore = () => {
+        if (++stores > 3) away();
+      };
+      server.onDelete = away;
+      const error = await errorOf(post("apply", gateway("a") + gateway("b", 81) + gateway("c") + gateway("d")));
+      expect(error).toEqual({
+        statusCode: 503,
+        code: "TM_API_PARTIAL",
+        message: "the change failed and 4 documents of it stand: no answer in 2000 ms",
+        remedy: expect.stringContaining("send all documents of the change once more"),
+        messages: [
+          ...["c", "b", "a"].map(
+            (name) => `Gateway/default/${name} is stored and could not be taken back: no answer in 2000 ms`,
+          ),
+          "Gateway/default/d may be stored: no answer in 2000 ms",
+        ],
+      });
+      expect(server.stored.size).toBe(3);
+    });
+
+    it("is tried twice, and no further once the store does not answer", async () => {
+      const attempts: string[] = [];
+      server.onStore = failing("/d");
+      server.onDelete = (identity) => {
+        attempts.push(identity.slice(-1));
+        if (attempts.length === 1 || attempts.length > 2) away();
+      };
+      const { messages } = await errorOf(post("apply", ["a", "b", "c", "d"].map((name) => gateway(name)).join("")));
+      expect([attempts, messages.length, server.stored.size]).toEqual([["c", "c", "b", "b"], 3, 2]);
+    });
+
+    it("is named when another replica's change has made it invalid, with what is wrong", async () => {
+      server.onStore = () => server.file({ kind: "Gateway", metadata: { name: "broken" } });
+      server.onDelete = away;
+      const { code, messages } = await errorOf(post("apply", gateway("a")));
+      expect([code, messages[0]]).toEqual(["TM_API_PARTIAL", expect.stringContaining("Gateway/default/a is stored")]);
+      expect(messages.length).toBeGreaterThan(1);
+    });
+
+    it("is not what somebody else has stored meanwhile, and a single document is no part", async () => {
+      server.onStore = (identity) => {
+        if (!identity.endsWith("/b")) return;
+        const { value } = server.stored.get("Gateway/default/a") ?? { value: {} };
+        server.stored.set("Gateway/default/a", { identity, value, version: "of another", origin: "api" });
+        throw new Error("disk full");
+      };
+      expect((await errorOf(post("apply", gateway("a") + gateway("b")))).code).toBe("TM_INTERNAL");
+      expect(server.stored.get("Gateway/default/a")?.version).toBe("of another");
+      server.onStore = away;
+      expect((await errorOf(post("apply", gateway("z")))).code).toBe("TM_STORE_UNAVAILABLE");
+    });
   });
 
   it("changes take turns: what one was judged by is still so when it is stored", async () => {

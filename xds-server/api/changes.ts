@@ -1,18 +1,23 @@
 /**
  * Changes of the configuration through the API, one at a time on this replica: judged together with all that is in force, stored, and in force here when the
- * answer goes out. What turns out not to be servable after all (another replica stored something in between) is taken back.
+ * answer goes out. What turns out not to be servable after all (another replica stored something in between) is taken back; what cannot be, the answer names.
  */
+import type { Logger } from "../log.ts";
 import { type Before, before } from "./acknowledgement.ts";
 import { ApiError, configDetails, refuseInvalid } from "./api-error.ts";
 import { type DocumentValue, type ReadBody, sameDocument } from "./document-body.ts";
-import type { ApiPorts, DocumentChange, Identity, KnownDocument, StoreOutcome } from "./ports.ts";
+import {
+  type ApiPorts,
+  type DocumentChange,
+  type Identity,
+  type KnownDocument,
+  type StoreOutcome,
+  StoreUnavailable,
+} from "./ports.ts";
+import { refusePartial, type StoredStep, takeBack } from "./take-back.ts";
 import { type Acknowledged, AcknowledgementWaiter, type WaitFor } from "./waiting.ts";
 
-export interface AppliedDocument {
-  readonly identity: Identity;
-  readonly result: "created" | "configured" | "unchanged" | "deleted";
-  readonly resourceVersion?: string;
-}
+export type AppliedDocument = StoredStep;
 
 export interface Applied {
   /** Of the snapshot, by group. */
@@ -31,11 +36,13 @@ interface Step {
 
 export class Changes {
   readonly #ports: ApiPorts;
+  readonly #log: Logger;
   readonly #waiter: AcknowledgementWaiter;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(ports: ApiPorts) {
+  constructor(ports: ApiPorts, log: Logger) {
     this.#ports = ports;
+    this.#log = log;
     this.#waiter = new AcknowledgementWaiter(ports);
   }
 
@@ -74,7 +81,8 @@ export class Changes {
       await control.settle();
       const refused = control.errors();
       if (refused.length > 0) {
-        await this.#takeBack(done, documents);
+        const standing = await this.#takeBack(done, documents);
+        refusePartial(standing, "what is in force now does not go with it", configDetails(refused));
         refuseInvalid(refused);
       }
       const versions = Object.fromEntries(control.groups().map(({ group, version }) => [group, version]));
@@ -99,11 +107,17 @@ export class Changes {
     documents: ReadonlyMap<Identity, KnownDocument>,
   ): Promise<readonly AppliedDocument[]> {
     const done: AppliedDocument[] = [];
-    try {
-      for (const step of steps) done.push(await this.#storeOne(step, documents.get(step.identity)));
-    } catch (error) {
-      await this.#takeBack(done, documents);
-      throw error;
+    for (const step of steps) {
+      try {
+        done.push(await this.#storeOne(step, documents.get(step.identity)));
+      } catch (error) {
+        const standing = await this.#takeBack(done, documents);
+        // A store that did not answer may have done it all the same. Of a single document the error says so by itself.
+        const doubtful = error instanceof StoreUnavailable && steps.length > 1;
+        const perhaps = doubtful ? [{ message: `${step.identity} may be stored: ${error.message}` }] : [];
+        refusePartial([...standing, ...perhaps], error instanceof Error ? error.message : String(error));
+        throw error;
+      }
     }
     return done;
   }
@@ -127,19 +141,12 @@ export class Changes {
     return { identity, result: known === undefined ? "created" : "configured", resourceVersion };
   }
 
-  /** Best effort: what cannot be taken back shows in `status` as an error of the configuration. */
-  async #takeBack(done: readonly AppliedDocument[], documents: ReadonlyMap<Identity, KnownDocument>): Promise<void> {
-    const store = this.#ports.documents;
-    for (const { identity, result, resourceVersion } of [...done].reverse()) {
-      const old = documents.get(identity);
-      if (result === "unchanged") continue;
-      const undone =
-        old?.version === undefined
-          ? store.delete(identity, resourceVersion)
-          : store.put(identity, JSON.stringify(old.value), resourceVersion ?? null);
-      await undone.catch(() => {});
-    }
+  /** What stands nevertheless. */
+  async #takeBack(done: readonly AppliedDocument[], documents: ReadonlyMap<Identity, KnownDocument>) {
+    const standing = await takeBack(this.#ports.documents, done, documents);
+    for (const { message } of standing) this.#log("error", "a change was made in part", { detail: message });
     await this.#ports.control.settle();
+    return standing;
   }
 
   #turn<T>(run: () => Promise<T>): Promise<T> {
