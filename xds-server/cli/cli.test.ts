@@ -1,9 +1,14 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Client, credentials } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
+import { waitFor } from "../../envoy/harness/wait-for.ts";
+import { TypeUrl } from "../../protos/index.ts";
+import { SOTW, XdsStream } from "../../test/fixtures/xds-stream.ts";
 import { type RunningServer, silentLogger, startServer } from "../index.ts";
+import { ADS_SOTW_PATH } from "../server/discovery-services.ts";
 import { createProgram } from "./program.ts";
 
 /** Commands in this process against a server in this process; main.test.ts runs them as processes. */
@@ -168,6 +173,63 @@ describe("the command line against a server", () => {
     });
     const bad = await ask("validate", file("bad.yaml", ROUTES.replace("host: app.test", "host: ap.test")));
     expect([bad.code, bad.stdout]).toEqual([1, expect.stringContaining("TM_CONFIG_UNKNOWN_REFERENCE")]);
+  });
+
+  const clusters = (name: string, ...resources: readonly object[]) =>
+    JSON.stringify({
+      ...{ kind: "EnvoyResources", apiVersion: "tokenmesh.io/v1alpha1" },
+      ...{ metadata: { name }, spec: { resources } },
+    });
+  const CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+  it.each([
+    [
+      "a name that something else has",
+      [clusters("one", { "@type": CLUSTER, name: "a" }), clusters("two", { "@type": CLUSTER, name: "a" })],
+      "TM_CONFIG_DUPLICATE node group default has CDS resource a already",
+    ],
+    [
+      "a name of nothing",
+      [
+        clusters("one", {
+          ...{ "@type": CLUSTER, name: "a", type: "EDS" },
+          eds_cluster_config: { eds_config: { ads: {}, resource_api_version: "V3" } },
+        }),
+      ],
+      "TM_CONFIG_UNKNOWN_REFERENCE CDS resource a names EDS resource a, which node group default does not have",
+    ],
+  ])("validate says the same here and at a server of %s", async (_what, documents, message) => {
+    const path = file("resources.yaml", documents.join("\n---\n"));
+    const there = await ask("validate", path);
+    const here = await run("validate", path);
+    expect([here.code, there.code, here.stdout]).toEqual([1, 1, there.stdout]);
+    expect(here.stdout).toContain(`${path}:`);
+    expect(here.stdout).toContain(message);
+  });
+
+  it("apply --wait: 4 when an Envoy does not answer in time, 3 when one rejects it; what was stored is told", async () => {
+    const client = new Client(server.xdsAddress, credentials.createInsecure());
+    const stream = new XdsStream(client, ADS_SOTW_PATH, SOTW);
+    try {
+      stream.send({ node: { id: "slow", cluster: "c" }, type_url: TypeUrl.listener });
+      stream.answer(await stream.response(0));
+      await waitFor(async () => (await ask("status")).stdout.includes("1 connected, 1 in sync"), { what: "the Envoy" });
+      const apply = (port: number) =>
+        ask("apply", "--wait", "--timeout", "200ms", file("w.yaml", gateway("wait", port)));
+      expect(await apply(0)).toEqual({
+        code: 4,
+        stdout: "Gateway/default/wait created\nEnvoy slow: LDS: sent\n",
+        error: expect.stringContaining("TM_API_TIMEOUT"),
+      });
+      stream.answer(await stream.response(1));
+      await waitFor(async () => (await ask("status")).stdout.includes("1 in sync"), { what: "the ACK" });
+      const rejected = ask("apply", "--wait", "--timeout", "20s", file("w.yaml", gateway("wait", 81)));
+      stream.answer(await stream.response(2), "listener default/wait/http: no");
+      expect(await rejected).toMatchObject({ code: 3, error: expect.stringContaining("TM_API_NACKED") });
+    } finally {
+      stream.close();
+      client.close();
+      await ask("delete", "gateway", "wait");
+    }
   });
 
   it("endpoints, weights: what is served, and weights that were set", async () => {

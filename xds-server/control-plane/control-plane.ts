@@ -13,11 +13,12 @@ import {
 } from "../config/index.ts";
 import { groupOf } from "../config/node-groups.ts";
 import { ResourceMemo } from "../resources/index.ts";
-import { Assembly } from "./assembly.ts";
+import type { Assembly } from "./assembly.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { Debounce } from "./debounce.ts";
 import { DiscoveredEndpoints } from "./discovered-endpoints.ts";
 import { FilterModules } from "./filter-modules.ts";
+import { type Built, judged } from "./judgement.ts";
 import {
   DOCUMENTS_MAX_MS,
   DOCUMENTS_QUIET_MS,
@@ -29,7 +30,6 @@ import { buildError, generalError, LoadStatus } from "./load-status.ts";
 import type { ControlPlaneOptions } from "./options.ts";
 import { Publication, type RollbackResult } from "./publication.ts";
 import type { CheckResult, DiffResult, GroupStatus, LoadOutcome, ServedDocument } from "./reports.ts";
-import { resourceFaults } from "./resource-faults.ts";
 import { type SnapshotDiff, snapshotDiff } from "./snapshot-diff.ts";
 import { snapshotView } from "./snapshot-view.ts";
 import { fingerprintOf, type Proposed, parseProposed, parseSources, readSources, storedId } from "./sources.ts";
@@ -280,15 +280,10 @@ export class ControlPlane {
     const { modules, missing } = this.#modules.of(model);
     if (missing.length > 0) return { ok: false, errors: missing };
     const { weights } = this.#weights;
-    try {
-      const options = { modules, server, weights, memo, endpoints: this.#endpoints };
-      const assembly = new Assembly(model, this.#assembly, options);
-      const errors = resourceFaults(assembly);
-      if (errors.length > 0) return { ok: false, errors };
-      return { ok: true, assembly, snapshots: this.#publication.snapshots(assembly.resources) };
-    } catch (error) {
-      return { ok: false, errors: [this.#buildError(error)] };
-    }
+    return judged(model, {
+      ...{ modules, server, weights, memo, endpoints: this.#endpoints },
+      ...{ served: this.#assembly, publication: this.#publication, place: this.#options.configDir },
+    });
   }
 
   #publish(parsed: Parsed): LoadOutcome {
@@ -329,10 +324,6 @@ export class ControlPlane {
     return buildError(this.#options.configDir, error);
   }
 }
-
-type Built =
-  | { readonly ok: true; readonly assembly: Assembly; readonly snapshots: ReadonlyMap<string, Snapshot> }
-  | { readonly ok: false; readonly errors: readonly ConfigError[] };
 
 function isEmpty(model: Model): boolean {
   return Object.values(model).every((list) => list.length === 0);

@@ -1,5 +1,6 @@
 /** Everything that decides what is served -> snapshots in the cache. */
 export { ControlPlane } from "./control-plane.ts";
+export { modelFaults } from "./judgement.ts";
 export type { ControlPlaneOptions, ControlPlaneTimes } from "./options.ts";
 export type { DocumentOverlay, EndpointOverlay, StoredDocument, WeightOverlay } from "./overlays.ts";
 export type { RollbackResult } from "./publication.ts";
