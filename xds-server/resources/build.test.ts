@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { TypeUrl, toJson } from "../../protos/index.ts";
+import { buildResources } from "../../test/fixtures/built-resources.ts";
 import { consistent, createSnapshot, type Resource, TYPE_NAMES } from "../cache/index.ts";
 import { formatError, type Model, parseConfig } from "../config/index.ts";
-import { buildResources } from "./build.ts";
 
 /**
  * Builders against golden files: what is compared is decoded from the bytes that Envoy would get. After a wanted change run vitest with -u

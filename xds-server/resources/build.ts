@@ -5,7 +5,6 @@ import { appliesTo } from "../config/gateway-scope.ts";
 import type { Gateway, Model, VirtualService } from "../config/model.ts";
 import { type BuiltTarget, targetResources } from "./cluster-resources.ts";
 import { type EndpointWeights, NO_WEIGHTS } from "./endpoint-weights.ts";
-import { envoyResource } from "./envoy-resources.ts";
 import { filterResources } from "./filter-resources.ts";
 import {
   attemptFilterName,
@@ -82,13 +81,6 @@ export function build(model: Model, options: BuildOptions): Build {
     secrets: model.secrets.flatMap(secretResources),
     targets,
   };
-}
-
-/** As {@link build}, for one group that has all Gateways and all EnvoyResources. */
-export function buildResources(model: Model, modules: WasmModules, server?: ServerAddress): readonly Resource[] {
-  const { shared, gateways, secrets } = build(model, { modules, server });
-  const asTheyAre = model.envoyResources.flatMap(({ spec }) => spec.resources.map(envoyResource));
-  return withNamed([...shared, ...gateways.flatMap(({ resources }) => resources), ...asTheyAre], secrets);
 }
 
 /** The resources, each once, and those of `more` that one of them names. */

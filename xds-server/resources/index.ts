@@ -1,5 +1,5 @@
 /** Model -> xDS resources. */
-export { type Build, type BuildOptions, build, buildResources, withNamed } from "./build.ts";
+export { type Build, type BuildOptions, build, withNamed } from "./build.ts";
 export { type BuiltTarget, targetResources } from "./cluster-resources.ts";
 export { type EndpointWeights, NO_WEIGHTS } from "./endpoint-weights.ts";
 export { envoyResource } from "./envoy-resources.ts";

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { TypeUrl, toJson } from "../../protos/index.ts";
+import { buildResources } from "../../test/fixtures/built-resources.ts";
 import { createSnapshot, danglingReferences, type Resource, TYPE_NAMES } from "../cache/index.ts";
 import { formatError, type Model, parseConfig } from "../config/index.ts";
-import { buildResources } from "./build.ts";
 import type { WasmModules } from "./filters.ts";
 import { codeOf, FILTER_CODES, llmFilters } from "./llm-filters.ts";
 

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { TypeUrl, toJson } from "../../protos/index.ts";
+import { buildResources } from "../../test/fixtures/built-resources.ts";
 import { formatError, parseConfig } from "../config/index.ts";
-import { buildResources } from "./build.ts";
 import type { ServerAddress } from "./server-clusters.ts";
 
 /** The clusters by which filters ask this server: which there are, and where they lead. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { TypeUrl, toJson } from "../../protos/index.ts";
+import { buildResources } from "../../test/fixtures/built-resources.ts";
 import { formatError, parseConfig } from "../config/index.ts";
-import { buildResources } from "./build.ts";
 
 /** Which listeners have the filter that ends streams, and that it is in the VM of their limiter. */
 

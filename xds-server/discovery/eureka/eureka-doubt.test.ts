@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
+  arranged,
   fakeEureka,
   POLL,
   paths,
@@ -12,11 +13,7 @@ import {
 /** What an Eureka server does not say, and may only have forgotten. */
 describe("doubt about an Eureka server", () => {
   it("reads everything again when the hash differs, and keeps for a while who is missing then", async () => {
-    const eureka = await fakeEureka();
-    for (const id of ["1", "2"]) await register(eureka, id);
-    const { clock, watch, poll } = await startPolled([eureka]);
-    const web = watch();
-    await until("the first answer", () => web.addresses?.length === 2);
+    const { clock, eureka, web, poll } = await arranged({ ids: ["1", "2"] });
     eureka.loseSilently("web", "1");
     await poll();
     expect(paths(eureka)).toEqual(["/", "/delta", "/"]);
@@ -59,11 +56,7 @@ describe("doubt about an Eureka server", () => {
   });
 
   it("believes that the last instance has gone when the server says so", async () => {
-    const eureka = await fakeEureka();
-    await register(eureka, "1");
-    const { watch, poll } = await startPolled([eureka]);
-    const web = watch();
-    await until("the first answer", () => web.addresses?.length === 1);
+    const { eureka, web, poll } = await arranged({ ids: ["1"] });
     await remove(eureka, "1");
     await poll();
     expect(web.addresses).toEqual([]);
@@ -71,12 +64,7 @@ describe("doubt about an Eureka server", () => {
   });
 
   it("asks for everything always where there are no deltas, and believes what is missing then", async () => {
-    const eureka = await fakeEureka();
-    eureka.deltas = false;
-    for (const id of ["1", "2"]) await register(eureka, id);
-    const { watch, poll } = await startPolled([eureka]);
-    const web = watch();
-    await until("the first answer", () => web.addresses?.length === 2);
+    const { eureka, web, poll } = await arranged({ ids: ["1", "2"], deltas: false });
     await poll();
     await remove(eureka, "1");
     await poll();
@@ -85,11 +73,7 @@ describe("doubt about an Eureka server", () => {
   });
 
   it("has one timer for what it holds", async () => {
-    const eureka = await fakeEureka();
-    for (const id of ["1", "2"]) await register(eureka, id);
-    const { clock, watch, poll } = await startPolled([eureka]);
-    const web = watch();
-    await until("the first answer", () => web.addresses?.length === 2);
+    const { clock, eureka, web, poll } = await arranged({ ids: ["1", "2"] });
     eureka.loseSilently("web", "1");
     for (let i = 0; i < 3; i++) await poll();
     await until("one for the next question, one for the end of the grace period", () => clock.waiting === 2);
@@ -103,11 +87,7 @@ describe("doubt about an Eureka server", () => {
   });
 
   it("does not take the end of a grace period for an answer of a server that is down", async () => {
-    const eureka = await fakeEureka();
-    for (const id of ["1", "2"]) await register(eureka, id);
-    const { clock, watch, poll } = await startPolled([eureka]);
-    const web = watch();
-    await until("the first answer", () => web.addresses?.length === 2);
+    const { clock, eureka, web, poll } = await arranged({ ids: ["1", "2"] });
     eureka.loseSilently("web", "1");
     await poll();
     expect(web.addresses).toHaveLength(2);
@@ -128,11 +108,7 @@ describe("doubt about an Eureka server", () => {
   });
 
   it("believes who is said to be gone while it is held", async () => {
-    const eureka = await fakeEureka();
-    for (const id of ["1", "2"]) await register(eureka, id);
-    const { watch, poll } = await startPolled([eureka]);
-    const web = watch();
-    await until("the first answer", () => web.addresses?.length === 2);
+    const { eureka, web, poll } = await arranged({ ids: ["1", "2"] });
     eureka.loseSilently("web", "1");
     await poll();
     expect(web.addresses).toEqual(["10.0.0.1", "10.0.0.2"]);
@@ -143,11 +119,7 @@ describe("doubt about an Eureka server", () => {
   });
 
   it("still believes that there is no instance when everything is read again", async () => {
-    const eureka = await fakeEureka();
-    await register(eureka, "1");
-    const { watch, poll } = await startPolled([eureka]);
-    const web = watch();
-    await until("the first answer", () => web.addresses?.length === 1);
+    const { eureka, web, poll } = await arranged({ ids: ["1"] });
     await remove(eureka, "1");
     for (let i = 0; i < 62; i++) await poll();
     expect(paths(eureka).filter((path) => path === "/").length).toBeGreaterThan(1);

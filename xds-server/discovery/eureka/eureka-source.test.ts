@@ -3,6 +3,7 @@ import { describeDiscovery } from "../../../test/conformance/discovery.ts";
 import { FakeEureka } from "../../../test/fixtures/discovery/eureka.ts";
 import { eurekaFixture, eurekaOptions, eurekaSpec } from "../../../test/fixtures/discovery/eureka-fixture.ts";
 import {
+  arranged,
   fakeEureka,
   paths,
   register,
@@ -33,11 +34,7 @@ describeDiscovery(
 
 describe("Eureka source", () => {
   it("reads everything once, then what has changed", async () => {
-    const eureka = await fakeEureka();
-    await register(eureka, "1");
-    const { watch, poll } = await startPolled([eureka]);
-    const web = watch();
-    await until("the first answer", () => web.addresses?.length === 1);
+    const { eureka, web, poll } = await arranged({ ids: ["1"] });
     await register(eureka, "2");
     await poll();
     expect(web.addresses).toEqual(["10.0.0.1", "10.0.0.2"]);
@@ -49,11 +46,7 @@ describe("Eureka source", () => {
   });
 
   it("reads everything again a minute after a change, and otherwise every ten minutes", async () => {
-    const eureka = await fakeEureka();
-    await register(eureka, "1");
-    const { watch, poll } = await startPolled([eureka]);
-    const web = watch();
-    await until("the first answer", () => web.addresses?.length === 1);
+    const { eureka, poll } = await arranged({ ids: ["1"] });
     for (let i = 0; i < 59; i++) await poll();
     expect(paths(eureka).filter((path) => path === "/")).toHaveLength(1);
     await poll();
@@ -68,11 +61,7 @@ describe("Eureka source", () => {
   });
 
   it("reads everything always when it asks more seldom than deltas are kept", async () => {
-    const eureka = await fakeEureka();
-    await register(eureka, "1");
-    const { watch, poll } = await startPolled([eureka], {}, { poll: { min: 180_000, max: 3_600_000 } });
-    const web = watch();
-    await until("the first answer", () => web.addresses?.length === 1);
+    const { eureka, web, poll } = await arranged({ ids: ["1"], poll: { min: 180_000, max: 3_600_000 } });
     await poll(180_000);
     expect(paths(eureka)).toEqual(["/", "/"]);
     await remove(eureka, "1");
@@ -83,11 +72,7 @@ describe("Eureka source", () => {
 
   it("asks more often, and within a tenth around that, when it is told to", async () => {
     for (const [random, due] of [[0, 1_800] as const, [1, 2_200] as const]) {
-      const eureka = await fakeEureka();
-      await register(eureka, "1");
-      const { clock, watch } = await startPolled([eureka], {}, { poll: { min: 1_000, max: 2_000 }, random });
-      const web = watch();
-      await until("the first answer", () => web.answers.length === 1 && clock.waiting === 1);
+      const { clock, eureka, web } = await arranged({ ids: ["1"], poll: { min: 1_000, max: 2_000 }, random });
       clock.advance(due - 1);
       expect(paths(eureka)).toHaveLength(1);
       clock.advance(1);
@@ -96,11 +81,7 @@ describe("Eureka source", () => {
   });
 
   it("waits longer after each failure, until there is an answer", async () => {
-    const eureka = await fakeEureka();
-    await register(eureka, "1");
-    const { clock, watch } = await startPolled([eureka], {}, { random: 1 });
-    const web = watch();
-    await until("the first answer", () => web.answers.length === 1 && clock.waiting === 1);
+    const { clock, eureka, web } = await arranged({ ids: ["1"], random: 1 });
     const next = async (afterMs: number, outcome: () => boolean) => {
       const asked = paths(eureka).length;
       clock.advance(afterMs - 1);
@@ -183,12 +164,8 @@ describe("Eureka source", () => {
   });
 
   it("asks nothing while nobody watches, and starts afresh after that", async () => {
-    const eureka = await fakeEureka();
-    await register(eureka, "1");
-    const { clock, watch } = await startPolled([eureka]);
-    const first = watch();
-    await until("the first answer", () => first.addresses?.length === 1);
-    first.unwatch();
+    const { clock, eureka, watch, web } = await arranged({ ids: ["1"] });
+    web.unwatch();
     clock.advance(1_000_000);
     expect(clock.waiting).toBe(0);
     await remove(eureka, "1");

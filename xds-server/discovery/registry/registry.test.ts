@@ -113,6 +113,25 @@ describe("the registry of our own", () => {
     for (const { registry } of replicas) expect(ids(registry)).toEqual([]);
   });
 
+  it("does not remove an instance that another replica has changed when its time was over", async () => {
+    const fleet = newFleet();
+    const [one, other] = [await fleet.open(), await fleet.open()];
+    await one.registry.register("web", "a", instance({ ttl: 6 }));
+    const remove = one.store.delete;
+    let removals = 0;
+    Object.assign(one.store, {
+      delete: async (...args: Parameters<typeof remove>) => {
+        // Both have found it silent, and here its news comes in between.
+        if (removals++ === 0) await other.registry.register("web", "a", instance({ ttl: 600, weight: 7 }));
+        return remove(...args);
+      },
+    });
+    Object.assign(other.store, { delete: () => new Promise(() => {}) });
+    await fleet.pass(60_000);
+    expect(removals).toBeGreaterThan(0);
+    for (const { registry } of [one, other]) expect(registry.instance("web", "a")).toMatchObject({ weight: 7 });
+  });
+
   it("knows an instance that registered with another replica a moment ago", async () => {
     const fleet = newFleet();
     const [one, other] = [await fleet.open(), await fleet.open()];
