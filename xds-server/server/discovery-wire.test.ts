@@ -84,6 +84,29 @@ describe("requests", () => {
     expect(read("a", "b")).not.toBe(read("b", "a"));
   });
 
+  it("property: what was asked for before on the stream changes nothing in what is read", () => {
+    const entry = fc.constantFrom("a", "b", "ab", "c");
+    const request = fc.record({
+      type: fc.constantFrom("t", "u"),
+      names: fc.array(entry, { maxLength: 4 }),
+      torn: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(request, { maxLength: 12 }), (requests) => {
+        const decoder = new SotwDecoder();
+        for (const { type, names, torn } of requests) {
+          const [head, tail] = torn ? [names.slice(0, 2), names.slice(2)] : [names, []];
+          // Names again behind the type, as a message may be put together.
+          const bytes = Buffer.concat([
+            encode(SOTW, { resource_names: head, type_url: type }),
+            encode(SOTW, { resource_names: tail }),
+          ]);
+          expect(decoder.decode(bytes).request.resourceNames).toEqual(names);
+        }
+      }),
+    );
+  });
+
   it("names that do not stand together are read too", () => {
     const parts = [{ resource_names: ["a"] }, { type_url: "t" }, { resource_names: ["b"] }];
     const bytes = Buffer.concat(parts.map((part) => encode(SOTW, part)));

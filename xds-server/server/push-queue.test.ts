@@ -57,6 +57,17 @@ describe("push queue", () => {
     expect(flushed).toEqual(["a", "b", "a"]);
   });
 
+  it("tells each stream what the clock shows, which it reads once for each", () => {
+    let reads = 0;
+    const turns: (() => void)[] = [];
+    const queue = new PushQueue({ defer: (work) => turns.push(work), clock: () => ++reads, sliceMs: 100 });
+    const told: number[] = [];
+    for (let i = 0; i < 3; i++) queue.add({ flush: (clock) => void told.push(clock) });
+    for (const work of turns.splice(0)) work();
+    expect(told).toEqual([1, 2, 3]);
+    expect(reads).toBe(4);
+  });
+
   it("forgets a stream that is over", () => {
     const { queue, stream, turn, flushed } = queueOf();
     const a = stream("a");
