@@ -75,8 +75,8 @@ function documented(): readonly [
   return parseYaml(/```yaml envoy\n([\s\S]*?)```/.exec(page)?.[1] ?? "");
 }
 
-/** Those filters, with further rate limits. */
-function filters(failureModeDeny: boolean, negativeHits: boolean): JsonObject[] {
+/** Those filters, with further rate limits. @param more fields of the rate limit filter */
+function filters(more: JsonObject, negativeHits: boolean): JsonObject[] {
   const [usage, { name, typed_config: rateLimit }] = documented();
   const asked = { actions: [header("x-tenant", "tenant")], hits_addend: { number: 0 } };
   const spent = {
@@ -100,7 +100,7 @@ function filters(failureModeDeny: boolean, negativeHits: boolean): JsonObject[] 
     { actions: [header("x-parallel", "path"), header("x-user", "user")] },
   ];
   const rateLimits = [...rateLimit.rate_limits, ...further];
-  return [usage, { name, typed_config: { ...rateLimit, failure_mode_deny: failureModeDeny, rate_limits: rateLimits } }];
+  return [usage, { name, typed_config: { ...rateLimit, ...more, rate_limits: rateLimits } }];
 }
 
 describe.each(versionsUnderTest())("Envoy's rate limit filter on the ledger, %s", (version) => {
@@ -137,7 +137,10 @@ describe.each(versionsUnderTest())("Envoy's rate limit filter on the ledger, %s"
     return running;
   }
 
-  async function envoy({ grpcAddress }: RunningLedger, failureModeDeny = false): Promise<string> {
+  async function envoy(
+    { grpcAddress }: RunningLedger,
+    more: JsonObject = { failure_mode_deny: false },
+  ): Promise<string> {
     const process = await EnvoyProcess.start({
       version,
       concurrency: 2,
@@ -146,7 +149,7 @@ describe.each(versionsUnderTest())("Envoy's rate limit filter on the ledger, %s"
           httpListener({
             name: "main",
             routes: [{ cluster: "app" }],
-            httpFilters: filters(failureModeDeny, hasNegativeHits),
+            httpFilters: filters(more, hasNegativeHits),
           }),
         ],
         clusters: [
@@ -229,8 +232,11 @@ describe.each(versionsUnderTest())("Envoy's rate limit filter on the ledger, %s"
   it.each(stores)("admits exactly the limit through two Envoys and two ledgers on one $name", async ({ binary }) => {
     const redis = await RedisServer.startBinary(binary);
     toStop.push(() => redis.stop());
-    const ledgers = [await ledger({ redis: { url: redis.url } }), await ledger({ redis: { url: redis.url } })];
-    const addresses = await Promise.all(ledgers.map((each) => envoy(each, true)));
+    // A busy machine may take long, and a call that took too long would be counted and refused.
+    const patient = () => ledger({ redis: { url: redis.url, timeoutMs: 5_000 } });
+    const ledgers = [await patient(), await patient()];
+    const more = { failure_mode_deny: true, timeout: "10s" };
+    const addresses = await Promise.all(ledgers.map((each) => envoy(each, more)));
     const before = served;
     const statuses: number[] = [];
     let sent = 0;
@@ -254,7 +260,7 @@ describe.each(versionsUnderTest())("Envoy's rate limit filter on the ledger, %s"
       const redis = await RedisServer.startBinary(binary, "--appendonly", "yes", "--appendfsync", "always");
       toStop.push(() => redis.stop());
       const running = await ledger({ redis: { url: redis.url } });
-      const [closed, open] = [await envoy(running, true), await envoy(running, false)];
+      const [closed, open] = [await envoy(running, { failure_mode_deny: true }), await envoy(running)];
       let over = false;
       /** Statuses of one Envoy's callers; `answered` counts those that carry the ledger's answer. */
       const load = (address: string, user: string) => {
