@@ -41,6 +41,7 @@ const text = fc.oneof(
   fc.string({ unit: "binary", maxLength: 60 }),
   fc.string({ unit: "grapheme-ascii", maxLength: 200 }),
   fc.constantFrom("", "é", "x".repeat(47), "x".repeat(48), "x".repeat(49), "x".repeat(127), "x".repeat(128)),
+  fc.constantFrom("\u007f", "\u0080", "a\u07ffb", "\u0800"),
   fc.constantFrom("日".repeat(16), "日".repeat(43), "😀".repeat(64), "y".repeat(16_383), "y".repeat(16_384)),
 );
 const edges = [0, 1, 127, 128, 16_383, 16_384, 65_535, 2_097_151, 2_097_152, 268_435_455, 268_435_456, 4_294_967_295];
@@ -79,6 +80,11 @@ describe("encodeLoadAssignment", () => {
       const bytes = encodeLoadAssignment("large", localities(count));
       expect(Buffer.compare(bytes, reference("large", localities(count), undefined)), String(count)).toBe(0);
     }
+  });
+
+  it("gives them for texts that are larger than its buffer", () => {
+    for (const name of ["x".repeat(100_000), "日".repeat(30_000), "é".repeat(65_000), "x"])
+      expect(Buffer.compare(encodeLoadAssignment(name, []), reference(name, [], undefined))).toBe(0);
   });
 
   it("leaves what it gave as it is", () => {

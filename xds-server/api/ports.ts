@@ -76,7 +76,7 @@ export interface ControlPort {
   snapshot(group: string): unknown;
   /** What is served of a cluster, or of all. */
   endpoints(cluster: string | undefined): readonly EndpointView[];
-  /** Whether a weight of this endpoint counts; undefined when there is no such cluster. */
+  /** Whether a weight of this endpoint counts; undefined when no cluster of this name gets its endpoints by EDS. */
   hasEndpoint(cluster: string, address: string, port: number): boolean | undefined;
   /** Kinds that are served, with their apiVersions; the first is what lists are told to be of. */
   kinds(): readonly { readonly kind: string; readonly apiVersions: readonly string[] }[];

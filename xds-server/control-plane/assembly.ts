@@ -18,6 +18,7 @@ import {
   clusterName,
   type EndpointWeights,
   envoyResource,
+  isEdsCluster,
   pickedEntries,
   type ResourceMemo,
   targetResources,
@@ -96,12 +97,12 @@ export class Assembly {
     return [...names].flatMap((name) => this.#updateEntry(name));
   }
 
-  /** Whether the endpoints of a cluster, as they are now, have this one among them; undefined for no cluster of a service. */
+  /** Whether the endpoints of an EDS cluster, as they are now, have this one among them; undefined for no such cluster of a service. */
   hasEndpoint(cluster: string, address: string, port: number): boolean | undefined {
     const name = this.#entryOfCluster.get(cluster) ?? "";
     const [entry, built] = [this.#entries.get(name), this.#targetsOfEntry.get(name)];
     const target = built?.find((each) => clusterName(each.target) === cluster)?.target;
-    if (entry === undefined || target === undefined) return undefined;
+    if (entry === undefined || target === undefined || !isEdsCluster(target)) return undefined;
     return selectedEndpoints(entry, target.subset?.labels).some(
       (each) => each.address === address && endpointPort(each, target.port) === port,
     );

@@ -140,7 +140,7 @@ export class ControlPlane {
     return this.#publish(parsed);
   }
 
-  /** Whether a weight of this endpoint counts in what is served; undefined when no cluster of a service has this name. O(endpoints of the cluster). */
+  /** Whether a weight of this endpoint counts in what is served; undefined when no EDS cluster of a service has this name. O(endpoints of the cluster). */
   hasEndpoint(cluster: string, address: string, port: number): boolean | undefined {
     return this.#assembly?.hasEndpoint(cluster, address, port);
   }

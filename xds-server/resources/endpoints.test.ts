@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { encodeAny, TypeUrl } from "../../protos/index.ts";
+import { encodeAny, TypeUrl, toJson } from "../../protos/index.ts";
 import type { Endpoint, EndpointHealth } from "../config/model.ts";
 import type { EndpointWeights } from "./endpoint-weights.ts";
 import { clusterLoadAssignment, encodedLoadAssignment } from "./endpoints.ts";
@@ -70,5 +70,28 @@ describe("encodedLoadAssignment", () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  it("has those as draining that are labelled so, whatever their health", () => {
+    const endpoint = {
+      address: "10.0.0.1",
+      ports: new Map(),
+      weight: 1,
+      locality: undefined,
+      health: "healthy" as const,
+    };
+    const labels = [new Map([["tokenmesh.io/draining", "true"]]), new Map([["tokenmesh.io/draining", "false"]])];
+    const port = { number: 80, name: "http", protocol: "HTTP" as const, targetPort: undefined };
+    const metadata = { name: "app", namespace: "default", annotations: undefined };
+    const endpoints = labels.map((each) => ({ ...endpoint, labels: each }));
+    const entry = { metadata, hosts: ["app.test"], ports: [port], resolution: "STATIC" as const, endpoints };
+    const bytes = encodedLoadAssignment({
+      service: { host: "app.test", entry, rule: undefined },
+      port,
+      subset: undefined,
+    });
+    expect(toJson("google.protobuf.Any", bytes)).toMatchObject({
+      endpoints: [{ lb_endpoints: [{ health_status: "DRAINING" }, { health_status: "HEALTHY" }] }],
+    });
   });
 });

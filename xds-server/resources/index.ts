@@ -1,6 +1,7 @@
 /** Model -> xDS resources. */
 export { type Build, type BuildOptions, build, withNamed } from "./build.ts";
 export { type BuiltTarget, targetResources } from "./cluster-resources.ts";
+export { isEdsCluster } from "./clusters.ts";
 export { type EndpointWeights, NO_WEIGHTS } from "./endpoint-weights.ts";
 export { envoyResource } from "./envoy-resources.ts";
 export type { WasmModule, WasmModules } from "./filters.ts";
