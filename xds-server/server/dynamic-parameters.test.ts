@@ -59,9 +59,10 @@ describe("a node's dynamic parameters", () => {
   const toStop: (() => Promise<void> | void)[] = [];
 
   beforeEach(async () => {
-    cache = new SnapshotCache(
-      ({ dynamicParameters }, onlyType = CDS) => dynamicParameters[onlyType]?.shard ?? "default",
-    );
+    cache = new SnapshotCache(({ dynamicParameters }, onlyType) => {
+      const types = onlyType === undefined ? Object.values(dynamicParameters) : [dynamicParameters[onlyType]];
+      return types.find((params) => params?.shard !== undefined)?.shard ?? "default";
+    });
     cache.set("default", clusters("a@1", "b@1"));
     cache.set("blue", clusters("b@1", "c@1"));
     registry = new StreamRegistry();
@@ -126,8 +127,8 @@ describe("a node's dynamic parameters", () => {
       await until(settled, "the ACK");
       expect(registry.groupState("blue")).toMatchObject({ accepted: 1 });
       expect([group(), await counted(), connections]).toEqual([["blue"], ["blue"], 1]);
-      cache.set("default", clusters("a@9"));
       cache.set("blue", clusters("b@2", "c@1"));
+      cache.set("default", clusters("a@9"));
       const next = await stream.response(2);
       expect(contents(next)).toEqual(method.variant === "sotw" ? ["b@2", "c@1"] : ["b@2"]);
       stream.answer(next);
@@ -194,6 +195,11 @@ describe("a node's dynamic parameters", () => {
       stream.send({ node: { ...withShard("blue"), id: "other", cluster: "other" }, type_url: CDS });
       await stream.response(1);
       expect(nodeStatuses(registry)).toMatchObject([{ id: "n", cluster: "c", group: "blue" }]);
+    });
+
+    it("of another type count where there are streams of all types", async () => {
+      await connected(method, withShard("blue", TypeUrl.listener));
+      expect(group()).toEqual([method.onlyType === undefined ? "blue" : "default"]);
     });
 
     it("that are too many end the stream", async () => {
