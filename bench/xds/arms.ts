@@ -11,6 +11,9 @@ export interface RunningServer {
   readonly pid: number;
   /** Flags of the load for it. */
   readonly flags: readonly string[];
+  /** Where it can be asked for a change of ?k= clusters, and to collect its garbage. */
+  readonly change?: string;
+  readonly collect?: string;
   stop(): Promise<void>;
 }
 
@@ -25,7 +28,11 @@ const sizes = ({ clusters, endpoints }: WorldSize): readonly string[] => [String
 /** A program that prints {"address", "control"}. */
 async function controlled(command: string, args: readonly string[]): Promise<RunningServer> {
   const { pid, ready, stop } = await startCompanion(command, args);
-  return { pid, flags: ["-xds", ready.address ?? "", "-change", `http://${ready.control}/change`], stop };
+  const control = `http://${ready.control}`;
+  return {
+    ...{ pid, stop, change: `${control}/change`, collect: `${control}/collect` },
+    flags: ["-xds", ready.address ?? "", "-change", `${control}/change`],
+  };
 }
 
 const peer = (cache: "snapshot" | "linear"): Arm => ({
@@ -41,7 +48,10 @@ const cache: Arm = {
   name: "cache",
   title: "tokenmesh, cache and server",
   start: (root, size) =>
-    controlled(process.execPath, [join(root, "build/bench/bench/xds/cache-server.js"), ...sizes(size)]),
+    controlled(process.execPath, [
+      ...["--expose-gc", join(root, "build/bench/bench/xds/cache-server.js")],
+      ...sizes(size),
+    ]),
 };
 
 /** The whole: files, weights by the API into the state store, builders, cache, server. */

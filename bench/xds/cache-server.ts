@@ -1,6 +1,7 @@
 /**
  * The arm `cache`: tokenmesh's cache and xDS server with the same resources as the peer and nothing before them. A process of its own: prints its addresses as one line of JSON,
- * changes the weight of an endpoint in each of the next k clusters on `POST /change?k=`, and ends with its standard input.
+ * changes the weight of an endpoint in each of the next k clusters on `POST /change?k=`, collects garbage on `POST /collect` (with `--expose-gc`) and answers with what is in use, and
+ * ends with its standard input.
  */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -38,7 +39,14 @@ const context = {
 const xds = await startXdsServer("127.0.0.1:0", context, []);
 const control = createServer((request, response) => {
   request.resume();
-  const k = Number(new URL(request.url ?? "/", "http://localhost").searchParams.get("k"));
+  const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
+  if (request.method === "POST" && pathname === "/collect") {
+    globalThis.gc?.();
+    const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+    response.end(JSON.stringify({ heapUsed, external, arrayBuffers }));
+    return;
+  }
+  const k = Number(searchParams.get("k"));
   if (request.method === "POST" && Number.isInteger(k) && k > 0 && k <= clusters) change(k);
   else response.statusCode = 400;
   response.end();

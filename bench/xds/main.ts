@@ -10,6 +10,7 @@ import { projectRoot } from "../../envoy/harness/index.ts";
 import { buildLedger } from "../envoy/binaries.ts";
 import { machine } from "../envoy/machine.ts";
 import { type Arm, arms } from "./arms.ts";
+import { idleStreams } from "./idle.ts";
 import { type Measured, type Mode, markdown, type Result, type Scale } from "./report.ts";
 
 const SCALES: readonly Scale[] = [
@@ -32,6 +33,7 @@ interface Options {
   readonly rounds: number;
   readonly changes: number;
   readonly churn?: number;
+  readonly idle?: boolean;
   readonly json?: boolean;
 }
 
@@ -47,6 +49,10 @@ export async function main(argv: readonly string[]): Promise<void> {
   const scales = SCALES.filter(({ streams }) => options.streams?.includes(streams) ?? true);
   if (options.churn !== undefined) {
     for (const arm of chosen) for (const mode of modes) await churn(root, arm, mode, options.churn);
+    return;
+  }
+  if (options.idle) {
+    await idleStreams(root, chosen, modes, options.rounds);
     return;
   }
   const rounds = new Map<string, Measured[]>();
@@ -157,6 +163,7 @@ function parse(argv: readonly string[]): Options {
       "instead: changes ten times a second and reconnects, and the memory by each minute",
       positive,
     )
+    .option("--idle", "instead: what a stream takes that has everything and of which nothing is asked")
     .option("--json", "one JSON object per result on standard output");
   return program.parse(argv, { from: "user" }).opts<Options>();
 }

@@ -52,6 +52,8 @@ var (
 	pid      = flag.Int("pid", 0, "of the server")
 	churn    = flag.Duration("churn", 0, "in place of -changes: for so long, a change each -every, and a stream that comes anew each second")
 	every    = flag.Duration("every", 100*time.Millisecond, "between the changes of -churn")
+	idle     = flag.Bool("idle", false, "in place of all that: open the streams that standard input asks for, see runIdle")
+	verbose  = flag.Bool("verbose-node", false, "nodes that say as much of themselves as an Envoy does")
 	route    = flag.String("route", "gateway", "name of the route configuration")
 	seed     = maphash.MakeSeed()
 )
@@ -80,6 +82,10 @@ func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute+*churn)
 	defer cancel()
 
+	if *idle {
+		check(runIdle(ctx))
+		return
+	}
 	arrivals := make(chan arrival, 1<<16)
 	full := make(chan time.Time, *streams)
 	all := make([]*client, *streams)
@@ -289,7 +295,11 @@ func (c *client) run(ctx context.Context) {
 }
 
 func (c *client) node() *corepb.Node {
-	return &corepb.Node{Id: fmt.Sprintf("envoy-%05d", c.number), Cluster: "bench"}
+	node := &corepb.Node{Id: fmt.Sprintf("envoy-%05d", c.number), Cluster: "bench"}
+	if *verbose {
+		describe(node)
+	}
+	return node
 }
 
 // seen takes the resource in. The name of an endpoint resource is told.

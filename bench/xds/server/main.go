@@ -4,7 +4,7 @@
 //	linear     a cache for each type behind a MuxCache; a version for each resource
 //
 // It serves `clusters` EDS clusters of `endpoints` each, a listener and a route configuration to every node, and prints its addresses as JSON when it does.
-// POST /change?k=K changes the weight of one endpoint in each of the next K clusters.
+// POST /change?k=K changes the weight of one endpoint in each of the next K clusters. POST /collect collects garbage, gives it back, and answers with what is in use.
 package main
 
 import (
@@ -17,6 +17,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -249,6 +251,12 @@ func main() {
 	check(json.NewEncoder(os.Stdout).Encode(map[string]string{
 		"address": xds.Addr().String(), "control": control.Addr().String(),
 	}))
+	http.HandleFunc("POST /collect", func(writer http.ResponseWriter, _ *http.Request) {
+		debug.FreeOSMemory()
+		var memory runtime.MemStats
+		runtime.ReadMemStats(&memory)
+		check(json.NewEncoder(writer).Encode(map[string]uint64{"heapUsed": memory.HeapAlloc}))
+	})
 	check(http.Serve(control, nil))
 }
 
