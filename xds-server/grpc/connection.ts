@@ -1,32 +1,39 @@
 /** One connection of a client: who it is, whether it is still there, and its end. */
-import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { ServerHttp2Session } from "node:http2";
 import { type Peer, peerOf } from "./peer.ts";
 import { Status } from "./status.ts";
-import type { StreamCall } from "./stream-call.ts";
-import type { UnaryConnection, UnaryLimits } from "./unary-call.ts";
+import type { StreamCall, StreamConnection } from "./stream-call.ts";
+import type { UnaryLimits } from "./unary-call.ts";
 
-export class Connection implements UnaryConnection {
+export class Connection implements StreamConnection {
   readonly peer: Peer;
   readonly limits: UnaryLimits;
   pendingBytes = 0;
   readonly #session: ServerHttp2Session;
   readonly #streams = new Set<StreamCall>();
-  /** When it is told to go. */
-  #retirement: NodeJS.Timeout | undefined;
+  /** When it is told that the server goes. */
+  #departure: NodeJS.Timeout | undefined;
   #question: NodeJS.Timeout | undefined;
 
-  constructor(session: ServerHttp2Session, limits: UnaryLimits) {
+  readonly #retireAt: number;
+
+  /** @param retireAt when {@link retire} ends it, ms on the clock of its caller */
+  constructor(session: ServerHttp2Session, limits: UnaryLimits, retireAt: number) {
     this.#session = session;
     this.limits = limits;
+    this.#retireAt = retireAt;
     this.peer = peerOf(session.socket);
     // A peer that breaks the protocol, a connection that breaks: node has closed it.
-    session.on("error", () => {});
+    session.on("error", ignore);
   }
 
-  /** Counts a stream among those that end with the connection. */
-  open(call: StreamCall, stream: ServerHttp2Stream): void {
+  /** Counts a stream among those that end with the connection, until it is {@link ended}. */
+  open(call: StreamCall): void {
     this.#streams.add(call);
-    stream.on("close", () => this.#streams.delete(call));
+  }
+
+  ended(call: StreamCall): void {
+    this.#streams.delete(call);
   }
 
   /** Pings the peer, and closes the connection when no answer comes. */
@@ -40,17 +47,17 @@ export class Connection implements UnaryConnection {
     });
   }
 
-  /** Lets the connection grow this old. The ends of its streams are no failure: OK. */
-  retireAfter(ms: number): void {
-    this.#retirement = setTimeout(() => this.#end(Status.ok, "the connection is old; come back"), ms).unref();
+  /** Ends the connection when it is old enough. The ends of its streams are no failure: OK. */
+  retire(now: number): void {
+    if (now >= this.#retireAt) this.#end(Status.ok, "the connection is old; come back");
   }
 
   /** The server goes away. */
   leave(afterMs: number): void {
     const go = () => this.#end(Status.unavailable, "the server is shutting down");
-    clearTimeout(this.#retirement);
+    clearTimeout(this.#departure);
     if (afterMs === 0) go();
-    else this.#retirement = setTimeout(go, afterMs);
+    else this.#departure = setTimeout(go, afterMs);
   }
 
   destroy(): void {
@@ -58,7 +65,7 @@ export class Connection implements UnaryConnection {
   }
 
   closed(): void {
-    clearTimeout(this.#retirement);
+    clearTimeout(this.#departure);
     clearTimeout(this.#question);
   }
 
@@ -69,3 +76,5 @@ export class Connection implements UnaryConnection {
     for (const call of this.#streams) call.end(status, reason);
   }
 }
+
+function ignore(): void {}

@@ -75,29 +75,35 @@ export interface GrpcServer {
 /** A client that does not finish its TLS handshake holds a socket. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
+/** In so many steps a connection becomes old: connections that came together go in as many small groups as a fifth of this, the spread of their ages. */
+const RETIREMENT_STEPS = 1_000;
+
 /** @throws Error of node:net when it cannot listen, of node:tls for certificates that are none */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
   const { host, port, maxCalls, keepaliveMs, keepaliveTimeoutMs, graceMs, random = Math.random } = options;
-  const settings = { maxConcurrentStreams: maxCalls };
+  // Without tables of header fields that were there before: a call has few of them, and a connection would hold up to some 10 KB for each direction.
+  const session = { settings: { maxConcurrentStreams: maxCalls, headerTableSize: 0 }, maxDeflateDynamicTableSize: 0 };
   const server: Http2Server | Http2SecureServer =
     options.tls === undefined
-      ? createServer({ settings })
-      : createSecureServer({ settings, handshakeTimeout: HANDSHAKE_TIMEOUT_MS, ...secureContext(options.tls) });
+      ? createServer(session)
+      : createSecureServer({ ...session, handshakeTimeout: HANDSHAKE_TIMEOUT_MS, ...secureContext(options.tls) });
   if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections;
-  const connections = new Set<Connection>();
+  const connections = new Map<ServerHttp2Session, Connection>();
+  const { maxConnectionAgeMs = Number.POSITIVE_INFINITY } = options;
+  // One function for all sessions, and one timer: thousands of them are open at a time.
+  function onClose(this: ServerHttp2Session): void {
+    connections.get(this)?.closed();
+    connections.delete(this);
+  }
   server.on("session", (session: ServerHttp2Session) => {
-    const connection = new Connection(session, options);
-    connections.add(connection);
-    if (options.maxConnectionAgeMs !== undefined) {
-      connection.retireAfter(options.maxConnectionAgeMs * (0.9 + 0.2 * random()));
-    }
-    session.on("close", () => {
-      connection.closed();
-      connections.delete(connection);
-    });
-    session.on("stream", (stream: ServerHttp2Stream, headers: CallHeaders) =>
-      accept(stream, headers, connection, options),
-    );
+    const retireAt = performance.now() + maxConnectionAgeMs * (0.9 + 0.2 * random());
+    connections.set(session, new Connection(session, options, retireAt));
+    session.on("close", onClose);
+  });
+  server.on("stream", (stream: ServerHttp2Stream, headers: CallHeaders) => {
+    stream.on("error", ignore);
+    const connection = stream.session && connections.get(stream.session as ServerHttp2Session);
+    if (connection !== undefined) accept(stream, headers, connection, options);
   });
   server.on("tlsClientError", (error: Error) => options.onHandshakeFailure?.(error.message));
   await new Promise<void>((resolve, reject) => {
@@ -110,8 +116,15 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   // A connection that could not be accepted, such as for want of file descriptors.
   server.on("error", options.onFailure);
   const asking = setInterval(() => {
-    for (const connection of connections) connection.ask(keepaliveTimeoutMs);
+    for (const connection of connections.values()) connection.ask(keepaliveTimeoutMs);
   }, keepaliveMs).unref();
+  const retiring =
+    options.maxConnectionAgeMs === undefined
+      ? undefined
+      : setInterval(() => {
+          const now = performance.now();
+          for (const connection of connections.values()) connection.retire(now);
+        }, options.maxConnectionAgeMs / RETIREMENT_STEPS).unref();
   return {
     port: (server.address() as AddressInfo).port,
     get connections() {
@@ -122,11 +135,12 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     },
     close: async (spreadMs = 0) => {
       clearInterval(asking);
+      clearInterval(retiring);
       const closed = new Promise((resolve) => server.close(resolve));
-      const leaving = [...connections];
+      const leaving = [...connections.values()];
       for (const [index, connection] of leaving.entries()) connection.leave((spreadMs * index) / leaving.length);
       const timer = setTimeout(() => {
-        for (const connection of connections) connection.destroy();
+        for (const connection of connections.values()) connection.destroy();
       }, spreadMs + graceMs);
       await closed;
       clearTimeout(timer);
@@ -147,7 +161,6 @@ function accept(
   connection: Connection,
   { methods, streams }: GrpcServerOptions,
 ): void {
-  stream.on("error", ignore);
   const path = headers[":path"] ?? "";
   const unary = methods.get(path);
   const streaming = unary === undefined ? streams?.get(path) : undefined;
@@ -157,7 +170,7 @@ function accept(
   else if (streaming === undefined) refuse(stream, Status.unimplemented, "no such method");
   else {
     const call = new StreamCall(stream, path, connection);
-    connection.open(call, stream);
+    connection.open(call);
     call.run(() => streaming(call));
   }
 }

@@ -8,44 +8,86 @@ import type { UnaryConnection } from "./unary-call.ts";
 /** Takes a call: sets what it wants to hear (`onMessage` and so on) before it returns. */
 export type StreamMethod = (call: StreamCall) => void;
 
+const NO_TRAILERS: Readonly<Record<string, string>> = {};
 const HEADERS = { ":status": 200, "content-type": "application/grpc" } as const;
 
 /** How long a call that this side has ended may take to send what is on its way; a peer that does not read would hold it for ever. */
 const LAST_WORDS_MS = 2_000;
 
+/** What calls of one connection share. */
+export interface StreamConnection extends UnaryConnection {
+  /** The stream of the call is closed. */
+  ended(call: StreamCall): void;
+}
+
+const CALL = Symbol("call");
+
+interface CallStream extends ServerHttp2Stream {
+  [CALL]: StreamCall;
+}
+
 /** One object per stream, and no closures: thousands of them are open at a time. */
 export class StreamCall {
   readonly peer: Peer;
   readonly path: string;
-  onMessage: (message: Buffer) => void = ignore;
+  /** For those who listen: whose call it is. */
+  owner: unknown;
+  onMessage: (this: StreamCall, message: Buffer) => void = ignore;
   /** There is room to write again. */
-  onDrain: () => void = ignore;
+  onDrain: (this: StreamCall) => void = ignore;
   /** The peer sends no more; the call is open until {@link end}. */
-  onHalfClose: () => void = ignore;
+  onHalfClose: (this: StreamCall) => void = ignore;
   /** The call is over, whoever ended it. Called once. */
-  onClose: () => void = ignore;
-  readonly #stream: ServerHttp2Stream;
+  onClose: (this: StreamCall) => void = ignore;
+  readonly #stream: CallStream;
+  readonly #connection: StreamConnection;
   readonly #reader: MessageReader;
-  readonly #onFailure: (error: unknown) => void;
   #ended = false;
   #finished = false;
-  #trailers: Readonly<Record<string, string>> = {};
+  #trailers = NO_TRAILERS;
   #lastWords: NodeJS.Timeout | undefined;
 
-  constructor(stream: ServerHttp2Stream, path: string, { peer, limits }: UnaryConnection) {
-    this.#stream = stream;
+  /** Node calls them with the stream as `this`. */
+  static readonly #on = {
+    data(this: CallStream, chunk: Buffer): void {
+      this[CALL].#receive(chunk);
+    },
+    drain(this: CallStream): void {
+      const call = this[CALL];
+      call.run(() => call.onDrain());
+    },
+    end(this: CallStream): void {
+      const call = this[CALL];
+      call.run(() => call.onHalfClose());
+    },
+    aborted(this: CallStream): void {
+      this[CALL].#finish();
+    },
+    close(this: CallStream): void {
+      const call = this[CALL];
+      clearTimeout(call.#lastWords);
+      call.#finish();
+      call.#connection.ended(call);
+    },
+    wantTrailers(this: CallStream): void {
+      this.sendTrailers(this[CALL].#trailers);
+      // What the peer still sends is not read. In this turn the reset would overtake the trailers.
+      if (!this.readableEnded) setImmediate(() => this.close(constants.NGHTTP2_NO_ERROR));
+    },
+  };
+
+  constructor(stream: ServerHttp2Stream, path: string, connection: StreamConnection) {
+    this.#stream = stream as CallStream;
+    this.#connection = connection;
     this.path = path;
-    this.peer = peer;
-    this.#reader = new MessageReader(limits.maxMessageBytes);
-    this.#onFailure = limits.onFailure;
-    stream.on("data", (chunk: Buffer) => this.#receive(chunk));
-    stream.on("drain", () => this.run(() => this.onDrain()));
-    stream.on("end", () => this.run(() => this.onHalfClose()));
-    stream.on("aborted", () => this.#finish());
-    stream.on("close", () => {
-      clearTimeout(this.#lastWords);
-      this.#finish();
-    });
+    this.peer = connection.peer;
+    this.#reader = new MessageReader(connection.limits.maxMessageBytes);
+    this.#stream[CALL] = this;
+    stream.on("data", StreamCall.#on.data);
+    stream.on("drain", StreamCall.#on.drain);
+    stream.on("end", StreamCall.#on.end);
+    stream.on("aborted", StreamCall.#on.aborted);
+    stream.on("close", StreamCall.#on.close);
   }
 
   /** True when nothing can be written any more. */
@@ -97,11 +139,7 @@ export class StreamCall {
 
   #respond(): void {
     if (this.#stream.headersSent) return;
-    this.#stream.on("wantTrailers", () => {
-      this.#stream.sendTrailers(this.#trailers);
-      // What the peer still sends is not read. In this turn the reset would overtake the trailers.
-      if (!this.#stream.readableEnded) setImmediate(() => this.#stream.close(constants.NGHTTP2_NO_ERROR));
-    });
+    this.#stream.on("wantTrailers", StreamCall.#on.wantTrailers);
     this.#stream.respond(HEADERS, { waitForTrailers: true });
   }
 
@@ -111,7 +149,7 @@ export class StreamCall {
     try {
       work();
     } catch (error) {
-      if (!(error instanceof CallError)) this.#onFailure(error);
+      if (!(error instanceof CallError)) this.#connection.limits.onFailure(error);
       const { status, message } = error instanceof CallError ? error : INTERNAL;
       this.end(status, message);
     }

@@ -52,6 +52,24 @@ export class DiscoveryStream implements Pushable, ConnectedStream {
   /** When the newest response of a type went out, monotonic ms. */
   readonly #sentAt = new Map<string, number>();
 
+  /** The same functions for all streams; the call is `this`. */
+  static readonly #on = {
+    message(this: StreamCall, bytes: Buffer): void {
+      (this.owner as DiscoveryStream).#receive(bytes);
+    },
+    drain(this: StreamCall): void {
+      const stream = this.owner as DiscoveryStream;
+      stream.#full = false;
+      stream.#context.queue.add(stream);
+    },
+    halfClose(this: StreamCall): void {
+      this.end(Status.ok);
+    },
+    close(this: StreamCall): void {
+      (this.owner as DiscoveryStream).#close();
+    },
+  };
+
   constructor(call: StreamCall, method: DiscoveryMethod, context: StreamContext) {
     this.#call = call;
     this.#method = method;
@@ -59,13 +77,11 @@ export class DiscoveryStream implements Pushable, ConnectedStream {
     this.variant = method.variant;
     this.service = method.service;
     this.since = context.now();
-    call.onMessage = (bytes) => this.#receive(bytes);
-    call.onDrain = () => {
-      this.#full = false;
-      context.queue.add(this);
-    };
-    call.onHalfClose = () => call.end(Status.ok);
-    call.onClose = () => this.#close();
+    call.owner = this;
+    call.onMessage = DiscoveryStream.#on.message;
+    call.onDrain = DiscoveryStream.#on.drain;
+    call.onHalfClose = DiscoveryStream.#on.halfClose;
+    call.onClose = DiscoveryStream.#on.close;
     context.metrics.streams.inc(this.#labels());
     this.#admit();
   }
@@ -188,6 +204,7 @@ export class DiscoveryStream implements Pushable, ConnectedStream {
     }
     const { group, snapshot } = this.#servedTo(node);
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     metrics.streams.dec(this.#labels());
     this.node = node;
     this.group = group;
@@ -300,6 +317,7 @@ export class DiscoveryStream implements Pushable, ConnectedStream {
     if (deadline === this.#deadline) return;
     this.#deadline = deadline;
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     if (deadline === undefined) return;
     const wait = Math.max(0, deadline - this.#context.now());
     this.#timer = setTimeout(() => {

@@ -10,7 +10,13 @@ import { createHash } from "node:crypto";
 import protobuf from "protobufjs";
 import type { NodeIdentity } from "../cache/index.ts";
 import { CallError, Status } from "../grpc/index.ts";
-import { type DeltaRequest, type DiscoveryRequest, type ErrorDetail, MAX_RESOURCE_NAMES } from "../stream/index.ts";
+import {
+  type DeltaRequest,
+  type DiscoveryRequest,
+  type ErrorDetail,
+  MAX_RESOURCE_NAMES,
+  SharedValues,
+} from "../stream/index.ts";
 
 import { fieldsOf, readNode, readTexts, skip } from "./node-wire.ts";
 
@@ -23,25 +29,8 @@ export interface DecodedRequest<Request> {
 const NO_NAMES: readonly string[] = [];
 const NO_VERSIONS: ReadonlyMap<string, string> = new Map();
 
-/**
- * Lists of names that streams of this server are using, by the hash of their bytes: Envoys of a group ask for the same, and a thousand of them do not keep a
- * thousand copies. A list goes when the last stream with it goes.
- */
-export class NameLists {
-  readonly #lists = new Map<string, WeakRef<readonly string[]>>();
-  readonly #gone = new FinalizationRegistry<string>((hash) => {
-    if (this.#lists.get(hash)?.deref() === undefined) this.#lists.delete(hash);
-  });
-
-  get(hash: string, read: () => readonly string[]): readonly string[] {
-    const known = this.#lists.get(hash)?.deref();
-    if (known !== undefined) return known;
-    const names = read();
-    this.#lists.set(hash, new WeakRef(names));
-    this.#gone.register(names, hash);
-    return names;
-  }
-}
+/** Lists of names that streams of this server are using, by the hash of their bytes: a thousand Envoys of a group do not keep a thousand copies. */
+export class NameLists extends SharedValues<string, readonly string[]> {}
 
 /** Reads the requests of one state-of-the-world stream. */
 export class SotwDecoder {

@@ -12,6 +12,7 @@ import {
 } from "../stream/index.ts";
 import type { DiscoveryMethod } from "./discovery-services.ts";
 import { type DecodedRequest, decodeDelta, type NameLists, SotwDecoder } from "./discovery-wire.ts";
+import { SharedNodes } from "./shared-nodes.ts";
 import type { Watches } from "./stream-registry.ts";
 
 export type Planned = PlannedResponse | PlannedDelta;
@@ -47,7 +48,7 @@ export function openSession({ variant, onlyType }: DiscoveryMethod, first: Buffe
     ttl: supportsTtl(node?.clientFeatures ?? [], variant),
   });
   if (variant === "delta") {
-    const { node } = decodeDeltaRequest(first);
+    const node = shared(decodeDeltaRequest(first).node);
     return {
       node,
       begin: (snapshot) =>
@@ -56,11 +57,17 @@ export function openSession({ variant, onlyType }: DiscoveryMethod, first: Buffe
   }
   const decoder = new SotwDecoder(lists);
   const decode = guarded((bytes) => decoder.decode(bytes), "DiscoveryRequest");
-  const { node } = decode(first);
+  const node = shared(decode(first).node);
   return {
     node,
     begin: (snapshot) => new DecodingSession(new SotwSession(snapshot, optionsOf(node)), decode, onlyType),
   };
+}
+
+const nodes = new SharedNodes();
+
+function shared(node: NodeIdentity | undefined): NodeIdentity | undefined {
+  return node === undefined ? undefined : nodes.share(node);
 }
 
 /** A class and no closures: there is one for each of thousands of streams. */

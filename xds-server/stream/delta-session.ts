@@ -14,6 +14,7 @@ import { dueBeats, noteHeard } from "./heartbeats.ts";
 import { MAX_OUTSTANDING, MAX_RESOURCE_NAMES } from "./limits.ts";
 import { mustWait, namelessHost, repushBehind, stillUsed } from "./ordering.ts";
 import type { Received, Session, SessionOptions } from "./session.ts";
+import { withMember, withoutMember } from "./sparse.ts";
 import { applySubscription, namesViolation, newsOf, ownName, StreamState, tooManyNames } from "./stream-state.ts";
 import { changeSubscription } from "./subscription.ts";
 import { applyAck, applyNack, applySent, type InFlight, type WatchedResource } from "./watched-resource.ts";
@@ -78,7 +79,6 @@ export class DeltaSession implements Session<DeltaRequest, PlannedDelta> {
     const before = watch.subscription;
     const wildcardType = this.#state.isWildcardType(watch.typeUrl);
     const next = changeSubscription(before, { subscribe, unsubscribe, first }, wildcardType, ownName(watch));
-    const { replies } = watch;
     const known = first ? canonicalKeys(initialVersions) : undefined;
     if (next !== before) applySubscription(watch, next, known, onTheirWay(watch));
     const { client } = watch;
@@ -88,16 +88,18 @@ export class DeltaSession implements Session<DeltaRequest, PlannedDelta> {
     for (const each of unsubscribe) {
       const name = canonicalName(each);
       if (!before.names.has(name) || next.names.has(name)) continue;
-      replies.delete(name);
+      watch.replies = withoutMember(watch.replies, name);
       // The client cannot tell whether the wildcard covers the name: it has to be told.
-      if (next.wildcard) replies.add(name);
+      if (next.wildcard) watch.replies = withMember(watch.replies, name);
     }
     for (const each of subscribe) {
       const name = canonicalName(each);
       if (!next.names.has(name)) continue;
       const offered = client.named(name);
       // What a reconnecting client has is no part of the answer.
-      if (!first || offered.length === 0 || offered.some((one) => client.sent(one.name) !== one)) replies.add(name);
+      if (!first || offered.length === 0 || offered.some((one) => client.sent(one.name) !== one)) {
+        watch.replies = withMember(watch.replies, name);
+      }
     }
   }
 
@@ -108,7 +110,8 @@ export class DeltaSession implements Session<DeltaRequest, PlannedDelta> {
   #announceNoHosts(hosts: WatchedResource): void {
     const routes = this.#state.watches.get(TypeUrl.route)?.client;
     for (const { name } of this.#state.offered(TypeUrl.route)) {
-      if (routes === undefined || routes.wanted(name) !== undefined) hosts.replies.add(namelessHost(name));
+      if (routes !== undefined && routes.wanted(name) === undefined) continue;
+      hosts.replies = withMember(hosts.replies, namelessHost(name));
     }
   }
 
@@ -164,7 +167,9 @@ export class DeltaSession implements Session<DeltaRequest, PlannedDelta> {
       else if (!isKept(name)) removed.push(name);
     }
     // Answered, with whatever there is to say, but for what waits.
-    for (const reply of replies) if (!client.named(reply).some((each) => waiting.has(each))) replies.delete(reply);
+    for (const reply of replies) {
+      if (!client.named(reply).some((each) => waiting.has(each))) watch.replies = withoutMember(watch.replies, reply);
+    }
     const heartbeats = this.#state.ttl ? this.#heartbeats(watch, changed, now) : [];
     const isEmpty = changed.length + removed.length + missing.length + heartbeats.length === 0;
     // The first answer has nothing to say only when nothing is about to come.

@@ -3,6 +3,7 @@
  * https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#resource-ttl
  */
 import type { Resource } from "../cache/index.ts";
+import { withEntry, withoutEntry } from "./sparse.ts";
 import type { WatchedResource } from "./watched-resource.ts";
 
 /** Two heartbeats may be lost or late before the resource is. */
@@ -26,8 +27,8 @@ function interval({ ttlMs = 0 }: Resource): number {
 /** Notes that the client hears of these resources now, in whatever form. */
 export function noteHeard(watch: WatchedResource, resources: Iterable<Resource>, now: number): void {
   for (const resource of resources) {
-    if (resource.ttlMs !== undefined) watch.beats.set(resource.name, now + interval(resource));
-    else if (watch.beats.size > 0) watch.beats.delete(resource.name);
+    if (resource.ttlMs !== undefined) watch.beats = withEntry(watch.beats, resource.name, now + interval(resource));
+    else watch.beats = withoutEntry(watch.beats, resource.name);
   }
 }
 
@@ -37,7 +38,7 @@ export function dueBeats(watch: WatchedResource, now: number): readonly Resource
   let late = false;
   for (const [name, at] of watch.beats) {
     const resource = watch.client.held(name);
-    if (resource === undefined && !isUnanswered(watch, name)) watch.beats.delete(name);
+    if (resource === undefined && !isUnanswered(watch, name)) watch.beats = withoutEntry(watch.beats, name);
     // Before its answer it is not known which version it has.
     if (resource?.ttlMs === undefined || isUnanswered(watch, name)) continue;
     if (at <= now) late = true;

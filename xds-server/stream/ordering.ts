@@ -14,6 +14,7 @@
 import { TypeUrl } from "../../protos/index.ts";
 import type { Resource } from "../cache/index.ts";
 import { UNKNOWN_REFERENCES } from "./client-resources.ts";
+import { withMember } from "./sparse.ts";
 import type { WatchedResource } from "./watched-resource.ts";
 
 export type Watches = ReadonlyMap<string, WatchedResource>;
@@ -121,7 +122,7 @@ export function repushBehind(changed: Iterable<Resource>, watches: Watches): voi
     for (const { typeUrl, name } of resource.references) {
       if (!AWAITED.has(typeUrl)) continue;
       const watch = watches.get(typeUrl);
-      if (watch?.client.wanted(name) !== undefined) watch.again.add(name);
+      if (watch?.client.wanted(name) !== undefined) watch.again = withMember(watch.again, name);
     }
     if (resource.typeUrl === TypeUrl.route) repushHosts(resource.name, watches.get(TypeUrl.virtualHost));
   }
@@ -140,8 +141,8 @@ function repushHosts(route: string, hosts: WatchedResource | undefined): void {
   let none = true;
   for (const { name } of hosts.client.allSent()) {
     if (name.slice(0, name.lastIndexOf("/")) !== route || hosts.client.wanted(name) === undefined) continue;
-    hosts.again.add(name);
+    hosts.again = withMember(hosts.again, name);
     none = false;
   }
-  if (none) hosts.replies.add(namelessHost(route));
+  if (none) hosts.replies = withMember(hosts.replies, namelessHost(route));
 }

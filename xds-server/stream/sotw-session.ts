@@ -6,7 +6,6 @@
  *
  * https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol
  */
-import type { TypeUrl } from "../../protos/index.ts";
 import { contentHash, type Resource, resourceList, type Snapshot } from "../cache/index.ts";
 import type { DiscoveryRequest, PlannedResponse } from "./discovery.ts";
 import { dueBeats, noteHeard } from "./heartbeats.ts";
@@ -29,8 +28,6 @@ interface Due {
 export class SotwSession implements Session<DiscoveryRequest, PlannedResponse> {
   readonly variant = "sotw";
   readonly #state: StreamState;
-  /** The names of the last request by type, to know them again. */
-  readonly #lastNames = new Map<TypeUrl, readonly string[]>();
 
   constructor(snapshot: Snapshot, options: SessionOptions = {}) {
     this.#state = new StreamState(snapshot, options);
@@ -49,7 +46,7 @@ export class SotwSession implements Session<DiscoveryRequest, PlannedResponse> {
     if ("refused" in type) return type.refused;
     const { typeUrl } = type;
     const { resourceNames } = request;
-    const sameNames = this.#lastNames.get(typeUrl) === resourceNames;
+    const sameNames = this.#state.watches.get(typeUrl)?.lastNames === resourceNames;
     const beyond = sameNames ? undefined : namesViolation(resourceNames);
     if (beyond !== undefined) return beyond;
 
@@ -61,7 +58,7 @@ export class SotwSession implements Session<DiscoveryRequest, PlannedResponse> {
     if (!sameNames) {
       const wildcardType = this.#state.isWildcardType(typeUrl);
       applySubscription(watch, updateSubscription(watch.subscription, resourceNames, wildcardType, ownName(watch)));
-      this.#lastNames.set(typeUrl, resourceNames);
+      watch.lastNames = resourceNames;
     }
     if (isFirst) return { kind: "subscribe" };
     const answered = watch.inFlight;

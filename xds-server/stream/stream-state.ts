@@ -15,6 +15,7 @@ import type { ClientResources } from "./client-resources.ts";
 import { nextBeat } from "./heartbeats.ts";
 import { MAX_RESOURCE_NAME_LENGTH, MAX_RESOURCE_NAMES } from "./limits.ts";
 import type { Received, SessionOptions } from "./session.ts";
+import { withoutMember } from "./sparse.ts";
 import type { Subscription } from "./subscription.ts";
 import { forgiveNacks, WatchedResource } from "./watched-resource.ts";
 
@@ -123,7 +124,9 @@ export function applySubscription(
 ): void {
   if (next === watch.subscription) return;
   watch.client = watch.client.afterResubscribe(next, known, onTheirWay);
-  for (const name of watch.again) if (watch.client.wanted(name) === undefined) watch.again.delete(name);
+  for (const name of watch.again) {
+    if (watch.client.wanted(name) === undefined) watch.again = withoutMember(watch.again, name);
+  }
   forgiveNacks(watch);
 }
 

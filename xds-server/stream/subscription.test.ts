@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { INITIAL_SUBSCRIPTION, isSubscribed, updateSubscription } from "./subscription.ts";
+import { changeSubscription, INITIAL_SUBSCRIPTION, isSubscribed, updateSubscription } from "./subscription.ts";
 
 const names = fc.array(fc.constantFrom("*", "a", "b", "c"), { maxLength: 5 });
 
@@ -28,5 +28,38 @@ describe("subscription", () => {
         expect(isSubscribed(end, "*")).toBe(everything);
       }),
     );
+  });
+
+  it("property: delta: the names are those that were added and not taken away, and equal names are one set", () => {
+    const change = fc.record({ subscribe: names, unsubscribe: names });
+    const follow = (changes: readonly { subscribe: string[]; unsubscribe: string[] }[]) =>
+      changes.reduce(
+        (state, each, index) => changeSubscription(state, { ...each, first: index === 0 }, false),
+        INITIAL_SUBSCRIPTION,
+      );
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 6 }), (changes) => {
+        const model = new Set<string>();
+        for (const { subscribe, unsubscribe } of changes) {
+          for (const name of unsubscribe) model.delete(name);
+          for (const name of subscribe) model.add(name);
+        }
+        const end = follow(changes);
+        expect(end.wildcard).toBe(model.delete("*"));
+        expect(new Set(end.names)).toEqual(model);
+        const anew = follow([{ subscribe: [...model].reverse(), unsubscribe: [] }]);
+        expect(anew.names).toBe(end.names);
+      }),
+    );
+  });
+
+  it("delta: names that only have the digest of others are not theirs", () => {
+    // Two words that have the same FNV-1a.
+    const subscribe = (name: string) =>
+      changeSubscription(INITIAL_SUBSCRIPTION, { subscribe: [name], unsubscribe: [], first: true }, false);
+    const [one, other] = [subscribe("costarring"), subscribe("liquid")];
+    expect(one.digest).toBe(other.digest);
+    expect([...one.names]).toEqual(["costarring"]);
+    expect([...other.names]).toEqual(["liquid"]);
   });
 });

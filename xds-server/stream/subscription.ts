@@ -10,6 +10,7 @@
  * 5. A resource is subscribed by its name, by one of its aliases, or by its glob collection.
  */
 import { canonicalName, collectionOf, isCollection, type Resource } from "../cache/index.ts";
+import { SharedValues } from "./shared-values.ts";
 
 const WILDCARD = "*";
 
@@ -19,6 +20,8 @@ export interface Subscription {
   readonly everNamed: boolean;
   /** Canonical names, aliases and glob collections. */
   readonly names: ReadonlySet<string>;
+  /** The same for equal names, in whatever order they came. */
+  readonly digest: number;
   /** Whether a glob collection may be among the names. */
   readonly collections: boolean;
 }
@@ -27,6 +30,7 @@ export const INITIAL_SUBSCRIPTION: Subscription = {
   wildcard: false,
   everNamed: false,
   names: new Set(),
+  digest: 0,
   collections: false,
 };
 
@@ -58,7 +62,9 @@ function subscriptionTo(resourceNames: readonly string[], own: (name: string) =>
   const names = new Set<string>();
   for (const name of resourceNames) names.add(own(name));
   const wildcard = names.delete(WILDCARD);
-  const subscription = { wildcard, everNamed: true, names, collections: hasCollection(names) };
+  let digest = 0;
+  for (const name of names) digest = (digest + hashOf(name)) | 0;
+  const subscription = { wildcard, everNamed: true, names, digest, collections: hasCollection(names) };
   shared.set(resourceNames, subscription);
   return subscription;
 }
@@ -77,17 +83,22 @@ export function changeSubscription(
     return first && wildcardType ? sharedSubscription({ ...before, wildcard: true }) : before;
   }
   const names = new Set(before.names);
-  let { wildcard } = before;
-  for (const name of unsubscribe) {
-    if (name === WILDCARD) wildcard = false;
-    else names.delete(canonicalName(name));
+  let { wildcard, digest } = before;
+  for (const each of unsubscribe) {
+    const name = canonicalName(each);
+    if (each === WILDCARD) wildcard = false;
+    else if (names.delete(name)) digest = (digest - hashOf(name)) | 0;
   }
-  for (const name of subscribe) {
-    if (name === WILDCARD) wildcard = true;
-    else names.add(own(name));
+  for (const each of subscribe) {
+    const name = own(each);
+    if (each === WILDCARD) wildcard = true;
+    else if (!names.has(name)) {
+      names.add(name);
+      digest = (digest + hashOf(name)) | 0;
+    }
   }
   const collections = before.collections || subscribe.some((name) => isCollection(canonicalName(name)));
-  return sharedSubscription({ wildcard, everNamed: true, names, collections });
+  return sharedSubscription({ wildcard, everNamed: true, names: sharedNames(names, digest), digest, collections });
 }
 
 /** By the set of names: with the same set and the same flags it is one object for all streams, so that what follows from it is shared, too. */
@@ -102,6 +113,23 @@ function sharedSubscription(subscription: Subscription): Subscription {
   }
   known.push(subscription);
   return subscription;
+}
+
+/** Sets of names by digest. Names from outside may be made to have the digest of others: then the later ones are not shared. */
+const nameSets = new SharedValues<number, ReadonlySet<string>>();
+
+/** Envoys of a group ask for the same: one set for all of them. */
+function sharedNames(names: ReadonlySet<string>, digest: number): ReadonlySet<string> {
+  if (names.size === 0) return INITIAL_SUBSCRIPTION.names;
+  const known = nameSets.get(digest, () => names);
+  return sameSet(known, names) ? known : names;
+}
+
+/** FNV-1a, 32 bits. */
+function hashOf(name: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < name.length; at++) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193);
+  return hash;
 }
 
 /** Whether the name itself is subscribed; for a resource, which may go by other names, {@link subscribes}. */

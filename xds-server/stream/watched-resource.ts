@@ -4,6 +4,7 @@ import { FULL_STATE_TYPES, type Resource, type TypeSnapshot, withoutSecrets } fr
 import { ClientResources } from "./client-resources.ts";
 import type { ErrorDetail } from "./discovery.ts";
 import { type Nack, namesInMessage, shortened } from "./nack.ts";
+import { emptyMap, emptySet, withEntry, withMember, withoutEntry, withoutMember } from "./sparse.ts";
 import { type Subscription, subscribes } from "./subscription.ts";
 
 /** A response that the client has neither accepted nor rejected. */
@@ -21,15 +22,15 @@ export class WatchedResource {
   readonly typeUrl: TypeUrl;
   client: ClientResources;
   /** Unanswered responses by nonce. State-of-the-world: at most one; delta: more only by answers to subscriptions. */
-  readonly outstanding = new Map<string, InFlight>();
+  outstanding: ReadonlyMap<string, InFlight> = emptyMap();
   /** Names to be sent again although the client has them. */
-  readonly again = new Set<string>();
+  again: ReadonlySet<string> = emptySet();
   /** Delta: names whose subscription is to be answered now, whatever is outstanding. */
-  readonly replies = new Set<string>();
+  replies: ReadonlySet<string> = emptySet();
   /** Delta: names whose removal was in a response that was rejected as a whole. It is told again with the next one. */
-  readonly unheard = new Set<string>();
+  unheard: ReadonlySet<string> = emptySet();
   /** When a resource with a TTL is due to be heard of again, by name. */
-  readonly beats = new Map<string, number>();
+  beats: ReadonlyMap<string, number> = emptyMap();
   /** Nonce of the latest response; empty before the first. */
   nonce = "";
   /** Version of the last accepted response. */
@@ -37,6 +38,8 @@ export class WatchedResource {
   nack: Nack | undefined;
   /** A response is due even when there is nothing to say, because Envoy waits for one. */
   answerDue = false;
+  /** State-of-the-world: the names of the last request, to know them again. */
+  lastNames: readonly string[] | undefined;
   /** version_info of the first request: what a client that reconnects still has. */
   readonly claimedVersion: string;
 
@@ -78,17 +81,19 @@ function byName(resources: Iterable<Resource>): ReadonlyMap<string, Resource> {
 export function applySent(watch: WatchedResource, response: InFlight): void {
   watch.nonce = response.nonce;
   watch.answerDue = false;
-  watch.outstanding.set(response.nonce, response);
+  watch.outstanding = withEntry(watch.outstanding, response.nonce, response);
   watch.client = watch.client.afterSent(response.resources, response.removed);
-  if (watch.again.size > 0) for (const { name } of response.resources) watch.again.delete(name);
+  if (watch.again.size > 0) {
+    for (const { name } of response.resources) watch.again = withoutMember(watch.again, name);
+  }
   for (const name of response.removed) {
-    watch.again.delete(name);
-    watch.unheard.delete(name);
+    watch.again = withoutMember(watch.again, name);
+    watch.unheard = withoutMember(watch.unheard, name);
   }
 }
 
 export function applyAck(watch: WatchedResource, accepted: InFlight): void {
-  watch.outstanding.delete(accepted.nonce);
+  watch.outstanding = withoutEntry(watch.outstanding, accepted.nonce);
   watch.ackedVersion = accepted.version;
   if (accepted.whole !== undefined) {
     watch.client = watch.client.afterAcceptAll();
@@ -137,9 +142,11 @@ export function applyNack(
   };
   watch.nack = nack;
   if (rejected === undefined) return nack;
-  watch.outstanding.delete(rejected.nonce);
+  watch.outstanding = withoutEntry(watch.outstanding, rejected.nonce);
   if (found.size === 0) {
-    for (const name of rejected.removed) if (client.held(name) !== undefined) watch.unheard.add(name);
+    for (const name of rejected.removed) {
+      if (client.held(name) !== undefined) watch.unheard = withMember(watch.unheard, name);
+    }
     return nack;
   }
   if (rejected.whole !== undefined) {
