@@ -311,6 +311,27 @@ describe("changes through the API", () => {
       expect((await weights({ changes: [change(null, "10.0.0.9")] })).statusCode).toBe(200);
     });
 
+    it("look at Envoys for who waits only: there may be hundreds", async () => {
+      let looks = 0;
+      Object.defineProperty(server, "nodes", {
+        get: () => {
+          looks++;
+          return [];
+        },
+      });
+      expect((await weights({ changes: [change(7)] })).statusCode).toBe(200);
+      expect(looks).toBe(0);
+      expect((await weights({ changes: [change(8)] }, "?wait=acked")).statusCode).toBe(200);
+      expect(looks).toBe(2);
+    });
+
+    it("of an endpoint that is gone may be set as long as one is", async () => {
+      await weights({ changes: [change(7)] });
+      server.endpoints = [];
+      expect((await weights({ changes: [change(8)] })).statusCode).toBe(200);
+      expect((await weights({ changes: [change(8, "10.0.0.2")] })).statusCode).toBe(422);
+    });
+
     it.each(
       [[], [change(-1)], [change(1.5)], [change(1_000_001)], [{ ...change(1), port: 65_536 }], [{ cluster: "c" }]].map(
         (each) => [each],

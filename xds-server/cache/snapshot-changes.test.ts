@@ -122,6 +122,10 @@ describe("names that lead to resources", () => {
     expect(() => createSnapshot([host("r/v", "r/a"), host("r/w", "r/a")])).toThrow("named r/a: r/v and r/w");
     expect(() => createSnapshot([host("r/v", "r/w"), host("r/w")])).toThrow("named r/w");
     expect(() => updateSnapshot(createSnapshot([host("r/v", "r/a")]), [host("r/w", "r/a")])).toThrow("named r/a");
+    expect(() => updateSnapshot(createSnapshot([host("r/v", "r/a")]), [host("r/a")])).toThrow("named r/a");
+    expect(() => updateSnapshot(createSnapshot([]), [host("r/v", "r/a"), host("r/a")])).toThrow("named r/a");
+    const twice = updateSnapshot(createSnapshot([host("r/v", "r/a")]), [host("r/w")]);
+    expect(() => updateSnapshot(twice, [host("r/a")])).toThrow("named r/a");
     expect(createSnapshot([host("r/v", "r/v", "r/a")]).types.get(TypeUrl.virtualHost)?.resources.size).toBe(1);
   });
 });
