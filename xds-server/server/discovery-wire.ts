@@ -107,15 +107,14 @@ export class SotwDecoder {
     start: number,
     end: number,
   ): readonly string[] {
-    const known = this.#runs.get(typeUrl);
-    if (known !== undefined && known === again) return known.names;
+    if (again !== undefined) return again.names;
     const run = bytes.subarray(start, end);
     const hash = createHash("sha1").update(run).digest("base64");
     const names = this.#lists.get(hash, () => namesOf(run));
     const kept = runs.get(names) ?? { names, bytes: Buffer.from(run) };
     runs.set(names, kept);
     // The session refuses and forgets types that it does not know; so does this.
-    if (this.#runs.size < MAX_REMEMBERED_TYPES || known !== undefined) this.#runs.set(typeUrl, kept);
+    if (this.#runs.size < MAX_REMEMBERED_TYPES || this.#runs.has(typeUrl)) this.#runs.set(typeUrl, kept);
     return names;
   }
 }

@@ -28,7 +28,11 @@ const stepOf = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ do: "wildcard" as const }) },
   { weight: 5, arbitrary: fc.constant({ do: "send" as const }) },
   { weight: 2, arbitrary: fc.nat(2).map((count) => ({ do: "send some" as const, count })) },
+  // As where something still uses what is gone.
+  { weight: 2, arbitrary: fc.constant({ do: "send what is there" as const }) },
   { weight: 5, arbitrary: fc.constant({ do: "accept" as const }) },
+  // As of several responses, or of one with a rejected resource.
+  { weight: 2, arbitrary: fc.constant({ do: "accept the first" as const }) },
   { weight: 1, arbitrary: fc.subarray(NAMES).map((except) => ({ do: "accept all" as const, except })) },
   { weight: 1, arbitrary: fc.constant({ do: "reject" as const }) },
 );
@@ -83,7 +87,10 @@ class Stream {
     else if (step.do === "wildcard") this.#subscribe([], true);
     else if (step.do === "send") this.#send(Number.POSITIVE_INFINITY);
     else if (step.do === "send some") this.#send(step.count);
+    else if (step.do === "send what is there") this.#send(Number.POSITIVE_INFINITY, 0);
     else if (step.do === "accept all") this.state = this.state.afterAcceptAll(new Set(step.except));
+    else if (step.do === "accept the first")
+      this.state = this.state.afterAccept(this.#sent?.resources.slice(0, 1) ?? []);
     else if (this.#sent !== undefined) {
       if (step.do === "accept") this.state = this.state.afterAccept(this.#sent.resources, this.#sent.removed);
       this.#sent = undefined;
@@ -94,11 +101,11 @@ class Stream {
     this.state = this.state.afterResubscribe(this.#source.subscription(names, wildcard));
   }
 
-  #send(count: number): void {
+  #send(count: number, gone = count): void {
     if (this.#sent !== undefined) return;
     const { news } = this.state;
     const resources = news.length <= count ? news : news.slice(0, count);
-    const removed = [...this.state.pending()].filter((name) => this.state.wanted(name) === undefined).slice(0, count);
+    const removed = [...this.state.pending()].filter((name) => this.state.wanted(name) === undefined).slice(0, gone);
     this.#sent = { resources, removed };
     this.state = this.state.afterSent(resources, removed);
   }
