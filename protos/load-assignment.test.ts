@@ -76,14 +76,14 @@ describe("encodeLoadAssignment", () => {
     const localities = (count: number): readonly AssignedLocality[] => [
       { endpoints: Array.from({ length: count }, (_, n) => ({ address: `10.1.${n >> 8}.${n & 255}`, port: 80 })) },
     ];
-    for (const count of [10, 5_000, 40_000, 10]) {
+    for (const count of [10, 5_000, 50_000, 10]) {
       const bytes = encodeLoadAssignment("large", localities(count));
       expect(Buffer.compare(bytes, reference("large", localities(count), undefined)), String(count)).toBe(0);
     }
   });
 
   it("gives them for texts that are larger than its buffer", () => {
-    for (const name of ["x".repeat(100_000), "日".repeat(30_000), "é".repeat(65_000), "x"])
+    for (const name of ["日".repeat(30_000), "x".repeat(200_000), "é".repeat(140_000), "x"])
       expect(Buffer.compare(encodeLoadAssignment(name, []), reference(name, [], undefined))).toBe(0);
   });
 
