@@ -1,3 +1,4 @@
+import { KnownBodies } from "./known-bodies";
 import { Stage } from "./stage";
 
 /** What the stages of a plugin want to know of a JSON body besides its model. */
@@ -9,4 +10,6 @@ export class BodyNeeds {
   prompt: bool = false;
   /** The stage that wants `Exchange.digest`, and says what makes it. */
   digester: Stage | null = null;
+  /** What was digested before. */
+  readonly known: KnownBodies = new KnownBodies();
 }

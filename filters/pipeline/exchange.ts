@@ -41,6 +41,11 @@ export const enum ModelPlace {
   Path = 3,
 }
 
+/** Where `Exchange.chat` comes from once it is asked for. */
+export abstract class ChatSource {
+  abstract read(exchange: Exchange): ChatRequest | null;
+}
+
 @final
 export class Exchange {
   /** Context id of the stream. */
@@ -73,10 +78,14 @@ export class Exchange {
 
   /** An answer in pieces is asked for, as far as it is known: by Gemini's method, or by `chat`. */
   streaming: bool = false;
-  /** Everything else in a JSON body, when a stage asked for it; valid in `onRequest` only. */
-  chat: ChatRequest | null = null;
-  /** What the body says whatever its spelling, when a stage asked for it and it could be told; valid in `onRequest` only. */
+  /** What made the digest of the body, when a stage asked for it and it could be told; valid in `onRequest` only. */
   digest: RequestDigest | null = null;
+  /** What the body says whatever its spelling, where `digest` is. */
+  digestLow: u64 = 0;
+  digestHigh: u64 = 0;
+  /** The body is known by its bytes, from an earlier request: `marks` is what the stage that asked for the digest left with `keepBody`. */
+  isKnown: bool = false;
+  marks: u32 = 0;
 
   /** A stage asked for the usage of a stream. */
   wantsUsage: bool = false;
@@ -136,6 +145,9 @@ export class Exchange {
 
   /** By `Stage.index`. */
   readonly states: StageState[] = [];
+  /** Everything else in a JSON body that was not read yet, because it is known. */
+  private unread: ChatSource | null = null;
+  private read: ChatRequest | null = null;
   private readonly name: StaticArray<u8> = new StaticArray<u8>(MAX_VALUE);
 
   constructor(wanted: WantedHeaders) {
@@ -158,6 +170,7 @@ export class Exchange {
     this.streaming = false;
     this.chat = null;
     this.digest = null;
+    this.isKnown = false;
     this.tap = null;
     this.spare = null;
     this.replay = null;
@@ -185,6 +198,25 @@ export class Exchange {
 
   release(): void {
     this.path.release();
+  }
+
+  /** Everything else in a JSON body, when a stage asked for it; valid in `onRequest` only. A body that is known is read by the first who asks. */
+  get chat(): ChatRequest | null {
+    const unread = this.unread;
+    if (unread === null) return this.read;
+    this.unread = null;
+    this.read = unread.read(this);
+    return this.read;
+  }
+
+  set chat(value: ChatRequest | null) {
+    this.unread = null;
+    this.read = value;
+  }
+
+  /** `chat` is read from there if anybody asks. */
+  deferChat(source: ChatSource): void {
+    this.unread = source;
   }
 
   trouble(problem: Problem, refusal: Refusal): void {

@@ -129,6 +129,10 @@ export abstract class LlmRoot extends RootContext implements StageHost {
     return false;
   }
 
+  keepBody(exchange: Exchange): void {
+    this.needs.known.keep(exchange);
+  }
+
   startCall(cluster: Bytes, service: Bytes, method: Bytes, message: Bytes, timeout: i32): u32 {
     return this.grpcCall(cluster, service, method, NO_METADATA, message, timeout) == Status.Ok ? grpc.lastId() : 0;
   }
@@ -217,6 +221,7 @@ export abstract class LlmRoot extends RootContext implements StageHost {
       this.stages[i].onTick();
       this.stages[i].onGone();
     }
+    this.needs.known.release();
     this.accessLog.release();
   }
 }

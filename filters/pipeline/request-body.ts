@@ -15,7 +15,8 @@ import { Bytes, ByteWriter, headers, MapType, scratch } from "../sdk";
 import { edits } from "./body-edit";
 import { BodyNeeds } from "./body-needs";
 import { BodyStatus, firstMember, isEmpty, model, readWindow, scanBody, WINDOW, window } from "./body-scan";
-import { Exchange, ModelPlace, Problem } from "./exchange";
+import { ChatSource, Exchange, ModelPlace, Problem } from "./exchange";
+import { MOST_KNOWN } from "./known-bodies";
 import { includeUsage } from "./include-usage";
 import { ambiguousModel, ambiguousType, invalidForm, invalidJson, invalidUtf8, Refusal } from "./refusal";
 
@@ -45,7 +46,7 @@ export function readBody(exchange: Exchange, contentType: Bytes, needs: BodyNeed
 /** The same body once more, as it was changed meanwhile: for `exchange.chat`, and where its model stands. All else of the exchange is as it was. */
 export function readAgain(exchange: Exchange, needs: BodyNeeds): void {
   exchange.head.clear();
-  if (!needs.chat || !scanChat(exchange.bodySize, exchange.api, needs.prompt, null)) return;
+  if (!needs.chat || !scanChat(exchange.bodySize, exchange.api, needs.prompt, null, false)) return;
   exchange.chat = chat;
   keepHead(exchange);
   const field = chat.fields[RequestField.Model];
@@ -88,7 +89,16 @@ function readChat(exchange: Exchange, needs: BodyNeeds, lastModelWins: bool): Re
   const digester = needs.digester;
   let digest: RequestDigest | null = null;
   if (digester !== null) digest = digester.digestFor(exchange.api);
-  const complete = scanChat(exchange.bodySize, exchange.api, needs.prompt, digest);
+  const shown = digest !== null && exchange.bodySize > 0 && exchange.bodySize <= MOST_KNOWN && readWindow(0, exchange.bodySize, scratch.mark());
+  if (shown && needs.known.recall(window, exchange)) {
+    knownChat.recordsPrompt = needs.prompt;
+    exchange.deferChat(knownChat);
+    exchange.digest = digest;
+    exchange.isKnown = true;
+    keepHead(exchange);
+    return null;
+  }
+  const complete = scanChat(exchange.bodySize, exchange.api, needs.prompt, digest, shown);
   const field = chat.fields[RequestField.Model];
   if (field.count > 1 && !lastModelWins && exchange.api != Api.GeminiGenerate) return ambiguousModel;
   if (!complete) {
@@ -96,7 +106,11 @@ function readChat(exchange: Exchange, needs: BodyNeeds, lastModelWins: bool): Re
     return null;
   }
   exchange.chat = chat;
-  if (isDigested) exchange.digest = digest;
+  if (isDigested && digest !== null) {
+    exchange.digest = digest;
+    exchange.digestLow = digest.low;
+    exchange.digestHigh = digest.high;
+  }
   exchange.asksUsage = chat.flag(RequestField.IncludeUsage) == Flag.True;
   keepHead(exchange);
   if (exchange.api != Api.GeminiGenerate) {
@@ -106,8 +120,23 @@ function readChat(exchange: Exchange, needs: BodyNeeds, lastModelWins: bool): Re
   return null;
 }
 
-/** Whether the body is one JSON object in UTF-8. Leaves the last window in `window`. */
-function scanChat(size: i32, api: Api, needsPrompt: bool, digest: RequestDigest | null): bool {
+/** Reads a body that is known, which is one window, and UTF-8. */
+@final
+class KnownChat extends ChatSource {
+  recordsPrompt: bool = false;
+
+  read(exchange: Exchange): ChatRequest | null {
+    const body = exchange.head;
+    chat.recordsPrompt = this.recordsPrompt;
+    chat.reset(exchange.api);
+    return chat.feed(body.ptr, body.len) == ScanStatus.Complete ? chat : null;
+  }
+}
+
+const knownChat = new KnownChat();
+
+/** Whether the body is one JSON object in UTF-8. Leaves the last window in `window`. `shown`: the first one is there. */
+function scanChat(size: i32, api: Api, needsPrompt: bool, digest: RequestDigest | null, shown: bool): bool {
   chat.recordsPrompt = needsPrompt;
   chat.reset(api);
   utf8.reset();
@@ -117,7 +146,7 @@ function scanChat(size: i32, api: Api, needsPrompt: bool, digest: RequestDigest 
   isText = true;
   const mark = scratch.mark();
   for (let at = 0; at < size && isText && goesOn(status); at += WINDOW) {
-    if (!readWindow(at, size, mark)) break;
+    if ((at > 0 || !shown) && !readWindow(at, size, mark)) break;
     isText = utf8.feed(window.ptr, window.len);
     status = chat.feed(window.ptr, window.len);
     if (digest !== null) isDigested = digest.feed(window.ptr, window.len) == ScanStatus.Complete;

@@ -122,6 +122,9 @@ export abstract class Stage {
 
 /** What a stage can ask of the plugin that it belongs to. */
 export interface StageHost {
+  /** Keeps what is known of the body, so that the same bytes need not be read again, with `exchange.marks`, which is the digesting stage's to set. Only in `onRequest`. */
+  keepBody(exchange: Exchange): void;
+
   /** Asks for `Stage.onMoment` until no stage waits. */
   hurry(): void;
 

@@ -51,8 +51,7 @@ export class CacheKey {
 
   /** Sets `cacheKey`. False when the request lacks a part of the rule's key and may not share without it. While `exchange.digest` is there. O(values). */
   make(exchange: Exchange, rule: CacheRule): bool {
-    const digest = exchange.digest;
-    if (digest === null) return false;
+    if (exchange.digest === null) return false;
     text.reset();
     text.byte(<u8>exchange.api).byte(exchange.streaming ? 1 : 0);
     put(rule.identity);
@@ -69,7 +68,7 @@ export class CacheKey {
     for (let i = 0; i < rule.headers.length; i++) {
       putHeader(exchange, unchecked(rule.headers[i]));
     }
-    u64s(digest.low, digest.high);
+    u64s(exchange.digestLow, exchange.digestHigh);
     this.finish();
     return true;
   }

@@ -11,7 +11,6 @@ import { AnswerVerdict } from "../lib/answer-check";
 import { SegmentPool } from "../lib/answer-segments";
 import { Api } from "../lib/llm-api";
 import { RequestDigest } from "../lib/request-digest";
-import { ChatRequest } from "../lib/chat-request";
 import { xxhash64 } from "../lib/xxhash64";
 import { answerHeaders } from "../pipeline/answer-headers";
 import { Exchange, Problem } from "../pipeline/exchange";
@@ -23,7 +22,7 @@ import { CacheMetrics, Outcome, RuleMetrics, Stored } from "./cache-metrics";
 import { cacheKey, CacheKey } from "./cache-key";
 import { Lookups } from "./lookups";
 import { CacheState, Step } from "./cache-state";
-import { isCacheable } from "./cacheable";
+import { isCacheable, traitsOf } from "./cacheable";
 import { PromptCacheConfig } from "./config";
 import { CACHE_HEADER, KEY_HEADER, keyText } from "./reply";
 import { question, questions } from "./question";
@@ -99,9 +98,9 @@ export class CacheStage extends Stage implements RecorderOwner {
     state.index = index;
     // Alone, without a stage that routes, the answer is to be looked at all the same.
     exchange.routed = true;
-    const chat = exchange.chat;
+    if (!exchange.isKnown) exchange.marks = traitsOf(exchange.chat);
     this.read(exchange, state, rule.clientControl);
-    const lasts = chat !== null && !control.noStore && isCacheable(rule, exchange.api, chat);
+    const lasts = !control.noStore && isCacheable(rule, exchange.api, exchange.marks);
     if (!lasts || !this.keys.make(exchange, rule)) return this.bypass(exchange, state);
     state.low = cacheKey.low;
     state.high = cacheKey.high;
@@ -115,7 +114,7 @@ export class CacheStage extends Stage implements RecorderOwner {
       state.otherLow = cacheKey.low;
       state.otherHigh = cacheKey.high;
     }
-    if (rule.similarity >= 0 && this.config.service !== null && chat !== null) this.readQuestion(exchange, state, chat, rule.similarity);
+    if (rule.similarity >= 0 && this.config.service !== null) this.readQuestion(exchange, state, rule.similarity);
     return this.lookups.begin(exchange, state, rule);
   }
 
@@ -225,9 +224,10 @@ export class CacheStage extends Stage implements RecorderOwner {
   }
 
   /** The words of the request, if they stand for themselves. The digest that made its key is used anew. */
-  private readQuestion(exchange: Exchange, state: CacheState, chat: ChatRequest, similarity: i32): void {
+  private readQuestion(exchange: Exchange, state: CacheState, similarity: i32): void {
+    const chat = exchange.chat;
     const digest = exchange.digest;
-    if (digest === null || !question.read(exchange, chat, digest)) return;
+    if (chat === null || digest === null || !question.read(exchange, chat, digest)) return;
     this.keys.part(question.low, question.high);
     const asked = questions.take();
     asked.low = cacheKey.partLow;

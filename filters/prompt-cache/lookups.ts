@@ -96,7 +96,11 @@ export class Lookups implements NewsTaker {
     let stale = false;
     if (!state.refreshes) {
       const found = this.memory.look(state);
-      if (found == Found.Fresh) return this.serve(exchange, state, rule, Outcome.Hit, HIT);
+      if (found == Found.Fresh) {
+        // It may well be asked again.
+        if (!exchange.isKnown) this.stage!.host!.keepBody(exchange);
+        return this.serve(exchange, state, rule, Outcome.Hit, HIT);
+      }
       if (rule.transcode && this.memory.lookForOther(exchange, state)) return this.serve(exchange, state, rule, Outcome.Transcoded, HIT);
       if (found == Found.Stale) stale = this.prepareStale(exchange, state, rule);
       if (rule.sharesCalls || stale) return this.join(exchange, state, rule, stale, false);
