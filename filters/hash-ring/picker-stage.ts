@@ -13,9 +13,10 @@ import { Policy } from "../lib/pick/pool-settings";
 import { xxhash64 } from "../lib/xxhash64";
 import { Exchange } from "../pipeline/exchange";
 import { noEndpoint, poolSaturated, Refusal } from "../pipeline/refusal";
+import { requestHeaders } from "../pipeline/request-headers";
 import { DESTINATION } from "../pipeline/reserved-headers";
 import { Stage, StageState, Verdict } from "../pipeline/stage";
-import { Bytes, ByteWriter, headers, hexDigit, log, LogLevel, MapType, property, random, Status, time } from "../sdk";
+import { Bytes, ByteWriter, hexDigit, log, LogLevel, property, random, Status, time } from "../sdk";
 import { PickerConfig } from "./config";
 import { PickerAnswers } from "./picker-answers";
 import { Pick } from "./picker-metrics";
@@ -237,7 +238,7 @@ export class PickerStage extends Stage {
     picker.metrics.picked(state.list.matched > 0 ? Pick.Affinity : request.hasKey ? Pick.Key : Pick.Load);
     this.write(state, picker);
     state.asksLoad = config.orca;
-    if (config.orca) headers.replace(MapType.HttpRequestHeaders, LOAD_FORMAT, TEXT_FORMAT);
+    if (config.orca) requestHeaders.replace(LOAD_FORMAT, TEXT_FORMAT);
     return Verdict.Next;
   }
 
@@ -249,7 +250,7 @@ export class PickerStage extends Stage {
       if (i > 0) text.byte(0x2c);
       text.bytes(picker.address(list.slot(i)));
     }
-    headers.replace(MapType.HttpRequestHeaders, DESTINATION, text.view());
+    requestHeaders.replace(DESTINATION, text.view());
   }
 
   /** Endpoints may have gone while the request was held. False: all of the list have. */
@@ -263,7 +264,7 @@ export class PickerStage extends Stage {
       this.write(state, picker);
       return true;
     }
-    headers.remove(MapType.HttpRequestHeaders, DESTINATION);
+    requestHeaders.remove(DESTINATION);
     state.pool = null;
     return false;
   }
@@ -289,7 +290,7 @@ export class PickerStage extends Stage {
 function writePrefix(key: u64): void {
   text.reset();
   for (let shift = 60; shift >= 0; shift -= 4) text.byte(hexDigit(<u8>((key >> shift) & 15)));
-  headers.replace(MapType.HttpRequestHeaders, PREFIX_HEADER, text.view());
+  requestHeaders.replace(PREFIX_HEADER, text.view());
 }
 
 /** What the request sticks to, if its pool's policy goes by that. */

@@ -5,6 +5,7 @@
  * fallback, gets a plan for the attempt filter, because that must happen behind the choice of the route and anew for each attempt.
  */
 import { answerHeaders } from "../pipeline/answer-headers";
+import { requestHeaders } from "../pipeline/request-headers";
 import { Exchange, ModelPlace, Problem } from "../pipeline/exchange";
 import { bodyUnreadable, modelNotFound, modelRequired, Refusal } from "../pipeline/refusal";
 import { Stage, StageState, Verdict } from "../pipeline/stage";
@@ -140,8 +141,8 @@ export class RoutingStage extends Stage {
     state.defaultModel.set(model.ptr, model.len);
     this.serve(exchange, target, model);
     exchange.destination.set(header.ptr, header.len);
-    if (model.len > 0) headers.replace(MapType.HttpRequestHeaders, MODEL_HEADER, exchange.model);
-    headers.replace(MapType.HttpRequestHeaders, target.byCluster ? this.config.clusterHeader : this.config.routeHeader, header);
+    if (model.len > 0) requestHeaders.replace(MODEL_HEADER, exchange.model);
+    requestHeaders.replace(target.byCluster ? this.config.clusterHeader : this.config.routeHeader, header);
     const removesKeys = this.removeClientKeys(exchange, target, fallback);
     if (fallback !== null || target.needsAttempt) return this.plan(exchange, state, target, fallback, removesKeys);
     // A body that was not read has no place for another model name.
@@ -163,7 +164,7 @@ export class RoutingStage extends Stage {
     const keys = this.config.clientKeys;
     for (let i = 0; i < keys.length; i++) {
       const key = unchecked(keys[i]);
-      if (exchange.headers.has(key.index)) headers.remove(MapType.HttpRequestHeaders, key.name);
+      if (exchange.headers.has(key.index)) requestHeaders.remove(key.name);
     }
     return true;
   }
@@ -191,12 +192,12 @@ export class RoutingStage extends Stage {
     plan.dropsKeys = removesKeys && hasKeyParameter(plan.path);
     if (property.set(PLAN_PROPERTY, plans.handleOf(plan)) != Status.Ok) return this.refuse(exchange, bodyUnreadable, nothing);
     if (fallback === null) return Verdict.Next;
-    headers.replace(MapType.HttpRequestHeaders, RETRY_ON, CONDITIONS);
-    headers.replace(MapType.HttpRequestHeaders, RETRY_STATUSES, fallback.statuses);
-    headers.replace(MapType.HttpRequestHeaders, MAX_RETRIES, fallback.attempts);
-    if (fallback.firstByteTimeout > 0) headers.replace(MapType.HttpRequestHeaders, TRY_TIMEOUT, fallback.firstByteHeader);
-    else if (exchange.headers.has(this.config.tryTimeout)) headers.remove(MapType.HttpRequestHeaders, TRY_TIMEOUT);
-    if (exchange.headers.has(this.config.hedge)) headers.remove(MapType.HttpRequestHeaders, HEDGE);
+    requestHeaders.replace(RETRY_ON, CONDITIONS);
+    requestHeaders.replace(RETRY_STATUSES, fallback.statuses);
+    requestHeaders.replace(MAX_RETRIES, fallback.attempts);
+    if (fallback.firstByteTimeout > 0) requestHeaders.replace(TRY_TIMEOUT, fallback.firstByteHeader);
+    else if (exchange.headers.has(this.config.tryTimeout)) requestHeaders.remove(TRY_TIMEOUT);
+    if (exchange.headers.has(this.config.hedge)) requestHeaders.remove(HEDGE);
     return Verdict.Next;
   }
 

@@ -132,7 +132,10 @@ export class Exchange {
   endStatus: i32 = 0;
   /** What Envoy itself answered in the upstream's place. */
   ownAnswer: Refusal | null = null;
-  /** Nanoseconds since the epoch, 0 without metrics: headers of the request; first byte of a streamed answer (the largest number for a whole answer); end of the stream. */
+  /**
+   * Nanoseconds since the epoch, 0 without metrics: the request was there, or the first piece of its body if it came in pieces; first byte of a streamed answer (the largest number for a whole
+   * answer); its last byte, or the end of the stream that broke off.
+   */
   startedAt: u64 = 0;
   firstByteAt: u64 = 0;
   endedAt: u64 = 0;

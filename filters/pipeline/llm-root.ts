@@ -209,7 +209,7 @@ export abstract class LlmRoot extends RootContext implements StageHost {
   /** A stream that the stages have seen is over. */
   finish(exchange: Exchange): void {
     if (exchange.routed && exchange.replay === null && this.traffic.metrics) {
-      exchange.endedAt = time.now();
+      if (exchange.endedAt == 0) exchange.endedAt = time.now();
       this.telemetry.observe(exchange, exchange.endedAt);
     }
     for (let i = 0; i < this.stages.length; i++) unchecked(this.stages[i]).onEnd(exchange);

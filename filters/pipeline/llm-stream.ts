@@ -42,6 +42,7 @@ import { LlmRoot } from "./llm-root";
 import { envoyRefusal, replaceBody, replaceHeaders } from "./local-reply";
 import { bodyTooLarge, bodyUnreadable, invalidJson, pathTooLong, Refusal, unsupportedEncoding } from "./refusal";
 import { changeBody, readAgain, readBody } from "./request-body";
+import { requestHeaders } from "./request-headers";
 import { readPath } from "./request-path";
 import { DESTINATION, isReserved } from "./reserved-headers";
 import { SpareAnswer } from "./spare-answer";
@@ -99,6 +100,10 @@ export class LlmStream extends HttpContext {
   private next: i32 = -1;
   /** Nothing of the answer passes. */
   private answerHeld: bool = false;
+  /** Bytes of the body, as its request says; negative when it does not. */
+  private declared: i64 = -1;
+  /** The client takes compressed answers. */
+  private encodings: bool = false;
   readonly exchange: Exchange;
 
   constructor(private readonly root: LlmRoot) {
@@ -113,6 +118,7 @@ export class LlmStream extends HttpContext {
     this.holds = 0;
     this.next = -1;
     this.answerHeld = false;
+    this.encodings = false;
   }
 
   /** The only end that every stream reaches; what an aborted answer had shown of its usage still counts. */
@@ -167,10 +173,9 @@ export class LlmStream extends HttpContext {
     }
     exchange.path.bytes(rawPath);
 
-    // A compressed answer would hide its usage; clients lose nothing but bytes on the wire between Envoy and upstream.
-    if (encodings) headers.remove(MapType.HttpRequestHeaders, ACCEPT_ENCODING);
+    this.encodings = encodings;
+    this.declared = declared;
     exchange.hasContentLength = declared >= 0;
-    if (this.root.traffic.metrics) exchange.startedAt = time.now();
     if (exchange.modelPlace != ModelPlace.Path || this.root.needs.chat) {
       if (compressed) exchange.trouble(Problem.Malformed, unsupportedEncoding);
       else if (declared > <i64>this.root.traffic.maxBodyBytes) exchange.trouble(Problem.TooLarge, bodyTooLarge);
@@ -198,6 +203,8 @@ export class LlmStream extends HttpContext {
     if (this.phase != Phase.WaitingForBody) return FilterDataStatus.Continue;
     if (this.root.guard.state == Body.Unknown) this.root.guard.proveReadable();
     this.exchange.bodySize = size;
+    // Nothing is waited for when all of it is there: the time is asked for once, when it is decided on.
+    if (!endOfStream && <i64>size != this.declared) this.start();
     if (size > this.root.traffic.maxBodyBytes) this.exchange.trouble(Problem.TooLarge, bodyTooLarge);
     else if (!endOfStream) return FilterDataStatus.StopIterationAndBuffer;
     const decision = this.decide();
@@ -314,6 +321,7 @@ export class LlmStream extends HttpContext {
   private answerEnds(): void {
     const exchange = this.exchange;
     exchange.answered = true;
+    if (exchange.startedAt != 0) exchange.endedAt = time.now();
     // Envoy shows headers only while they pass.
     if (this.root.needsStatus && !exchange.usage.seen) exchange.endStatus = <i32>property.integer(RESPONSE_CODE, 0);
     this.root.onAnswered(exchange);
@@ -338,6 +346,7 @@ export class LlmStream extends HttpContext {
   /** One stage less holds the request. */
   releaseRequest(): void {
     if (this.phase != Phase.Held || --this.holds > 0 || this.next >= 0 || stream.setEffectiveContext(this.id) != Status.Ok) return;
+    requestHeaders.begin();
     if (this.leaves() == Decision.Goes) stream.resume(StreamType.HttpRequest);
   }
 
@@ -390,13 +399,24 @@ export class LlmStream extends HttpContext {
   private ask(): Decision {
     this.asked = true;
     this.holds = 0;
+    this.start();
     return this.askFrom(0);
+  }
+
+  /** The request is there, or its body comes. */
+  private start(): void {
+    const exchange = this.exchange;
+    if (this.root.traffic.metrics && exchange.startedAt == 0) exchange.startedAt = time.now();
   }
 
   /** Asks the stages in order, until one answers or waits. */
   private askFrom(first: i32): Decision {
     const exchange = this.exchange;
     edits.begin();
+    requestHeaders.begin();
+    // A compressed answer would hide its usage; clients lose nothing but bytes on the wire between Envoy and upstream.
+    if (this.encodings) requestHeaders.remove(ACCEPT_ENCODING);
+    this.encodings = false;
     const stages = this.root.stages;
     for (let i = first; i < stages.length && this.next < 0; i++) {
       const verdict = unchecked(stages[i]).onRequest(exchange);
@@ -412,6 +432,7 @@ export class LlmStream extends HttpContext {
     exchange.chat = null;
     exchange.digest = null;
     if (this.next >= 0) {
+      requestHeaders.write();
       this.phase = Phase.Held;
       return Decision.Held;
     }
@@ -430,6 +451,7 @@ export class LlmStream extends HttpContext {
       if (refusal !== null) return this.refuse(refusal);
     }
     if (this.holds > 0) {
+      requestHeaders.write();
       this.phase = Phase.Held;
       return Decision.Held;
     }
@@ -446,9 +468,11 @@ export class LlmStream extends HttpContext {
       return Decision.Answered;
     }
     exchange.replay = null;
-    if (!exchange.routed) return Decision.Goes;
-    this.phase = Phase.Routed;
-    this.root.onSend(exchange);
+    if (exchange.routed) {
+      this.phase = Phase.Routed;
+      this.root.onSend(exchange);
+    }
+    requestHeaders.write();
     return Decision.Goes;
   }
 

@@ -11,13 +11,14 @@ import { MultipartModel } from "../lib/multipart-model";
 import { Flag, RequestField } from "../lib/request-field";
 import { RequestDigest } from "../lib/request-digest";
 import { Utf8Check } from "../lib/utf8-check";
-import { Bytes, ByteWriter, headers, MapType, scratch } from "../sdk";
+import { Bytes, ByteWriter, scratch } from "../sdk";
 import { edits } from "./body-edit";
 import { BodyNeeds } from "./body-needs";
 import { BodyStatus, firstMember, isEmpty, model, readWindow, scanBody, WINDOW, window } from "./body-scan";
 import { ChatSource, Exchange, ModelPlace, Problem } from "./exchange";
 import { MOST_KNOWN } from "./known-bodies";
 import { includeUsage } from "./include-usage";
+import { requestHeaders } from "./request-headers";
 import { ambiguousModel, ambiguousType, invalidForm, invalidJson, invalidUtf8, Refusal } from "./refusal";
 
 /** One reader of each kind for all streams: a body is read from its first to its last byte within one callback. */
@@ -70,7 +71,7 @@ export function changeBody(exchange: Exchange): bool {
     exchange.modelEnd = edits.after(exchange.modelEnd);
   }
   if (exchange.hasContentLength) {
-    headers.replace(MapType.HttpRequestHeaders, CONTENT_LENGTH, text.reset().decimal(exchange.bodySize).view());
+    requestHeaders.replace(CONTENT_LENGTH, text.reset().decimal(exchange.bodySize).view());
   }
   return true;
 }

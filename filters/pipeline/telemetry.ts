@@ -3,7 +3,7 @@
  *
  *   gen_ai_client_token_usage               tokens            gen_ai_token_type = input | output | cached
  *   gen_ai_client_tokens                    tokens            the same as a counter: Envoy's histograms keep two digits, so their sums are no bill
- *   gen_ai_server_request_duration          microseconds      request headers to the end of the stream
+ *   gen_ai_server_request_duration          microseconds      from the request, or the first piece of its body if it comes in pieces, to the end of the answer
  *   gen_ai_server_time_to_first_token       microseconds      streamed answers only
  *   gen_ai_server_time_per_output_token     microseconds      streamed answers only, after the first token
  *
