@@ -188,6 +188,22 @@ describe("a change", () => {
     expect([...planned].map((list) => list?.map((each) => "name" in each && each.name))).toEqual([["b"]]);
   });
 
+  it("that is sent or accepted in part is not taken for the whole, whoever was first", () => {
+    const everything = { ...INITIAL_SUBSCRIPTION, wildcard: true };
+    const started = ClientResources.initial(TYPE, typeSnapshot(before, TYPE)).afterResubscribe(everything);
+    const settled = started.afterSent(started.news).afterAcceptAll();
+    const due = settled.afterOffer(typeSnapshot(snapshotOf([2, 2, 1, 0]), TYPE));
+    const [first] = due.news;
+    for (let round = 0; round < 2; round++) {
+      expect(due.afterSent(due.news).pendingCount).toBe(1);
+      expect(due.afterSent(due.news, ["d"]).pendingCount).toBe(0);
+      const sent = due.afterSent(due.news);
+      const held = (state: ClientResources) => ["a", "b"].map((name) => state.held(name)?.version);
+      expect(held(sent.afterAccept(due.news))).toEqual(["2", "2"]);
+      expect(held(sent.afterAccept(first === undefined ? [] : [first]))).toEqual(["2", "1"]);
+    }
+  });
+
   it("of everything is the list of everything", () => {
     const state = ClientResources.initial(TYPE, typeSnapshot(before, TYPE)).afterResubscribe({
       ...INITIAL_SUBSCRIPTION,
