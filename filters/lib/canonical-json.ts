@@ -8,7 +8,7 @@
  * what follows counts as one hash. Text, in any language, is told from that by its first space or letter beyond ASCII.
  */
 import { BlockHashes } from "./block-hashes";
-import { Needle, needle } from "./json-block";
+import { BLOCK, bytesEqual, escapedBytes, Needle, needle } from "./json-block";
 import { hex } from "./json-text";
 
 /** In place of the quotes of a string. */
@@ -19,6 +19,9 @@ const DATA: u8 = 0xfd;
 const SHOWN_DATA: i32 = 1024;
 /** It is known to be text, or does not matter. */
 const NO_DATA: i32 = -1;
+
+/** Most pieces between escapes are no longer. */
+const COPIED: usize = 32;
 
 /** What stands for itself or a control character behind a backslash, by its letter; 0 for what does not. */
 const PLAIN_ESCAPES: usize = memory.data(128);
@@ -96,21 +99,36 @@ export class CanonicalJson {
         if (chain.full) return at;
         out = chain.out;
       }
-      if (at + 32 <= limit && this.data < 0) {
-        const first = v128.load(at);
-        const second = v128.load(at, 16);
-        v128.store(out, first);
-        v128.store(out, second, 16);
-        const special =
-          i8x16.bitmask(v128.or(i8x16.eq(first, quote), i8x16.eq(first, backslash))) |
-          (i8x16.bitmask(v128.or(i8x16.eq(second, quote), i8x16.eq(second, backslash))) << 16);
-        if (special == 0) {
-          at += 32;
-          out += 32;
-          continue;
+      if (at + BLOCK <= limit && at + 2 * BLOCK <= readable && this.data < 0) {
+        // A whole block at a time: where its escapes are is known from one mask, so that none of them waits for the one before.
+        const slashes = bytesEqual(at, backslash);
+        const escaped = escapedBytes(slashes, 0);
+        const quotes = bytesEqual(at, quote) & ~escaped;
+        let length = quotes == 0 ? BLOCK : <usize>ctz(quotes);
+        let starts = slashes & ~escaped & ((quotes & -quotes) - 1);
+        // The letter of an escape is in the next block.
+        if (starts >> 63 != 0) {
+          length = BLOCK - 1;
+          starts &= ~((<u64>1) << 63);
         }
-        at += <usize>ctz(special);
-        out += <usize>ctz(special);
+        let done: usize = 0;
+        let plain: u8 = 1;
+        for (; starts != 0; starts &= starts - 1) {
+          const start = <usize>ctz(starts);
+          plain = plainEscape(load<u8>(at + start, 1));
+          if (plain == 0) {
+            length = start;
+            break;
+          }
+          copy(at + done, out, start - done);
+          out += start - done;
+          store<u8>(out++, plain);
+          done = start + 2;
+        }
+        copy(at + done, out, length - done);
+        out += length - done;
+        at += length;
+        if (quotes == 0 && plain != 0) continue;
       } else if (at + 16 <= readable) {
         const block = v128.load(at);
         v128.store(out, block);
@@ -241,6 +259,16 @@ export class CanonicalJson {
     store<u8>(this.chain.out++, 0x5c);
     return at + 1;
   }
+}
+
+/** Copies `length` bytes, at most a block, and what lies behind them: that is overwritten by what follows. */
+@inline
+function copy(from: usize, to: usize, length: usize): void {
+  v128.store(to, v128.load(from));
+  v128.store(to, v128.load(from, 16), 16);
+  if (length <= COPIED) return;
+  v128.store(to, v128.load(from, 32), 32);
+  v128.store(to, v128.load(from, 48), 48);
 }
 
 /** What the letter stands for behind a backslash, 0 when it is none of the short escapes. */

@@ -5,6 +5,7 @@
  *
  * All state is in the object. Everything is allocated by the constructor, except that tables of consistent hashing grow when endpoints are added.
  */
+import { MAX_PREFIX_BLOCKS } from "../block-hashes";
 import { BlockNews } from "./block-news";
 import { CacheTrust } from "./cache-trust";
 import { Candidates } from "./candidates";
@@ -24,6 +25,9 @@ import { RoundRobin } from "./round-robin";
 import { SmoothWeighted } from "./smooth-weighted";
 import { Outcome, Ticket } from "./ticket";
 import { TouchTimes } from "./touch-times";
+
+/** Places of blocks that are news, u32 each; for one call. */
+const FRESH: usize = heap.alloc(<usize>MAX_PREFIX_BLOCKS * sizeof<u32>());
 
 @final
 export class Pool {
@@ -251,14 +255,14 @@ export class Pool {
   private note(slot: i32, chain: usize, blocks: i32, now: i64): void {
     const index = this.index;
     if (index === null) return;
-    const last = min(blocks, index.limit(slot)) - 1;
+    const last = min(min(blocks, index.limit(slot)), MAX_PREFIX_BLOCKS) - 1;
     if (last < 0) return;
+    const news = this.news;
     // News of what others know already: that it was used again.
     const touched = this.touches.isDue(slot, load<u64>(chain + (<usize>last << 3)), now);
-    for (let i = last; i >= 0; i--) {
-      const hash = load<u64>(chain + (<usize>i << 3));
-      if (index.insert(slot, hash) || touched) this.news.push(slot, hash);
-    }
+    const fresh = index.insertChain(slot, chain, last + 1, FRESH);
+    if (touched) for (let i = last; i >= 0; i--) news.push(slot, load<u64>(chain + (<usize>i << 3)));
+    else for (let i = 0; i < fresh; i++) news.push(slot, load<u64>(chain + (<usize>load<u32>(FRESH + (<usize>i << 2)) << 3)));
   }
 
   private limitIndex(slot: i32): void {

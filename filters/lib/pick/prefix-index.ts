@@ -21,6 +21,8 @@ const NONE: u32 = 0xffffffff;
 const SPREAD: u64 = 0xd6e8feb86659fd93;
 /** Blocks that an insert drops at most when the limit of its endpoint was lowered. */
 const DROPS: i32 = 4;
+/** Times that an insert of a chain looks whether what is left of it can be moved together. */
+const RUNS: i32 = 2;
 /** Pairs that one endpoint gives in a row when there are no free ones. */
 const GIFTS: i32 = 16;
 
@@ -165,6 +167,60 @@ export class PrefixIndex {
     this.addPair(node, key, slot);
     this.table.add(key, slot);
     return true;
+  }
+
+  /**
+   * The endpoint used the first `blocks` of the chain just now, from the last to the first: as that many `insert`. Writes to `fresh`, unless it is 0, the number of each block that it did not have, u32
+   * each, in that order; returns how many. O(blocks); those that follow each other by last use, as those of one prompt do, are moved together.
+   */
+  insertChain(slot: i32, chain: usize, blocks: i32, fresh: usize): i32 {
+    let count = 0;
+    let tries = RUNS;
+    for (let i = blocks - 1; i >= 0; i--) {
+      if (this.insert(slot, load<u64>(chain + (<usize>i << 3)))) {
+        if (fresh != 0) store<u32>(fresh + (<usize>count << 2), <u32>i);
+        count++;
+      } else if (tries > 0 && i > 0) {
+        tries--;
+        if (!this.isRun(slot, chain, i)) continue;
+        this.moveRun(slot, load<u64>(chain), i);
+        break;
+      }
+    }
+    return count;
+  }
+
+  /** The first `blocks` of the chain stand behind each other in the order of use. */
+  private isRun(slot: i32, chain: usize, blocks: i32): bool {
+    let node = this.findPair(keyOf(load<u64>(chain)), slot);
+    let count = 0;
+    while (node != NONE && unchecked(this.hashes[node]) == keyOf(load<u64>(chain + (<usize>count << 3)))) {
+      if (++count == blocks) return true;
+      node = unchecked(this.older[node]);
+    }
+    return false;
+  }
+
+  /** Makes `count` blocks, one behind the other from `first` on, the newest ones. */
+  private moveRun(slot: i32, first: u64, count: i32): void {
+    const head = this.findPair(keyOf(first), slot);
+    let tail = head;
+    for (let i = 0; ; i++) {
+      unchecked((this.uses[tail] = this.now));
+      if (i == count - 1) break;
+      tail = unchecked(this.older[tail]);
+    }
+    const newer = unchecked(this.newer[head]);
+    if (newer == NONE) return;
+    const older = unchecked(this.older[tail]);
+    unchecked((this.older[newer] = older));
+    if (older == NONE) unchecked((this.oldest[slot] = newer));
+    else unchecked((this.newer[older] = newer));
+    const second = unchecked(this.newest[slot]);
+    unchecked((this.newer[head] = NONE));
+    unchecked((this.older[tail] = second));
+    unchecked((this.newer[second] = tail));
+    unchecked((this.newest[slot] = head));
   }
 
   /** As many blocks that will never be asked for: room that answers take. */

@@ -343,7 +343,7 @@ export function indexInsert(slot: i32, hash: u64): bool {
 
 /** As a pool does it: from the tail to the head. */
 export function indexInsertChain(slot: i32, blocks: i32): void {
-  for (let i = blocks - 1; i >= 0; i--) index.insert(slot, load<u64>(chain + (<usize>i << 3)));
+  index.insertChain(slot, chain, blocks, 0);
 }
 
 export function indexFill(slot: i32, blocks: i32): void {
