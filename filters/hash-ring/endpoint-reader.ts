@@ -4,7 +4,7 @@ import { xxhash64 } from "../lib/xxhash64";
 import { ConfigReader } from "../pipeline/config-reader";
 import { Bytes } from "../sdk";
 import { isSocketAddress } from "./socket-address";
-import { EndpointConfig } from "./pool-config";
+import { EndpointConfig, Health } from "./pool-config";
 
 /** As many as one pool can tell apart. */
 export const MAX_POOL: i32 = 256;
@@ -12,6 +12,8 @@ export const MAX_POOL: i32 = 256;
 const MAX_NAMES: i32 = 16;
 const MAX_WEIGHT: i32 = 1000;
 const MAX_PRIORITY: i32 = 127;
+/** By `Health`. */
+const HEALTHS = ["healthy", "degraded", "unhealthy"];
 
 export function readEndpoints(reader: ConfigReader, path: string, node: JsonNode): EndpointConfig[] {
   const endpoints: EndpointConfig[] = [];
@@ -41,6 +43,7 @@ function readEndpoint(reader: ConfigReader, path: string, node: JsonNode): Endpo
     else if (name == "models") endpoint.models = readNames(reader, at, value);
     else if (name == "adapters") endpoint.adapters = readNames(reader, at, value);
     else if (name == "draining") endpoint.draining = reader.flag(at, value);
+    else if (name == "health") endpoint.health = <Health>max(reader.oneOf(at, value, HEALTHS), 0);
     else if (name == "labels") readLabels(reader, at, value);
     else reader.unknown(at);
   }

@@ -13,7 +13,7 @@ import { Pool } from "../lib/pick/pool";
 import { PoolSettings } from "../lib/pick/pool-settings";
 import { xxhash64 } from "../lib/xxhash64";
 import { Bytes, ByteWriter, property, Status } from "../sdk";
-import { EndpointConfig, PoolConfig } from "./pool-config";
+import { EndpointConfig, Health, PoolConfig } from "./pool-config";
 import { PoolMetrics } from "./picker-metrics";
 
 /** Bytes of canonical prompt in a block of the index. */
@@ -112,6 +112,8 @@ export class PickerPool {
       claim.members.add(slot);
       this.addresses[slot] = address;
       pool.endpoints.setDraining(slot, endpoint.draining);
+      pool.endpoints.setDegraded(slot, endpoint.health == Health.Degraded);
+      pool.endpoints.setHealthy(slot, endpoint.health != Health.Unhealthy, now);
       pool.endpoints.clearModels(slot);
       for (let m = 0; m < endpoint.models.length; m++) pool.endpoints.addModel(slot, endpoint.models[m]);
       if (endpoint.models.length == 0) continue;

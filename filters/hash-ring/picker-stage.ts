@@ -42,6 +42,8 @@ const value = new Bytes();
 const nothing = new Bytes();
 /** Whose prompt `request` and `prefixChain` still hold. */
 let picked: PickerState | null = null;
+/** Who was sent with the prompt that `prefixChain` holds, which is not in the index yet: that can wait, and the request cannot. */
+let unnoted: PickerState | null = null;
 
 @final
 export class PickerStage extends Stage {
@@ -94,6 +96,7 @@ export class PickerStage extends Stage {
     const index = this.find(exchange);
     if (index < 0) return Verdict.Next;
     exchange.routed = true;
+    noteSent();
     const config = unchecked(this.config.pools[index]);
     const picker = unchecked(this.pools[index]);
     const hasPrefix = config.needsPrompt && readPrefix(exchange, this.salt(exchange));
@@ -112,7 +115,10 @@ export class PickerStage extends Stage {
       if (!this.stillThere(state, picker)) return;
     }
     picked = null;
+    state.blocks = request.blocks;
+    request.blocks = 0;
     picker.pool.sent(request, state.list, state.ticket);
+    if (state.blocks > 0) unnoted = state;
     this.loads.onSend(this.now);
   }
 
@@ -141,6 +147,7 @@ export class PickerStage extends Stage {
     const state = this.stateOf(exchange);
     const picker = state.pool;
     if (picked === state) picked = null;
+    noteSent();
     if (picker !== null) this.answers.settle(exchange, state, picker, this.now);
     state.begin();
   }
@@ -160,12 +167,14 @@ export class PickerStage extends Stage {
   }
 
   onGone(): void {
+    noteSent();
     const now = this.readTime();
     this.loads.leave(now);
     pickerPools.release(this.owner, now);
   }
 
   private turn(): bool {
+    noteSent();
     const host = this.host;
     return host !== null && this.counting.length > 0 && this.loads.turn(this.readTime(), host);
   }
@@ -284,6 +293,15 @@ export class PickerStage extends Stage {
     this.seed = x;
     return x;
   }
+}
+
+/** Whoever was sent last has its prompt in the cache. Before another prompt is read, anything is told or anybody is picked for. */
+function noteSent(): void {
+  const state = unnoted;
+  if (state === null) return;
+  unnoted = null;
+  const picker = state.pool;
+  if (picker !== null) picker.pool.cached(state.ticket, prefixChain.chain, state.blocks);
 }
 
 /** 16 hex digits. */

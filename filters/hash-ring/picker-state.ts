@@ -17,6 +17,8 @@ export class PickerState extends StageState {
   /** Tokens of the prompt as they were estimated, and the bytes of it that were read. */
   tokens: i32 = 0;
   promptBytes: u32 = 0;
+  /** Of the prompt's chain, when it was sent. */
+  blocks: i32 = 0;
   /** The endpoint failed, or its answer is an error of the server. */
   failed: bool = false;
   /** Envoy answered by itself, for a reason that says nothing of the endpoint; or an endpoint of another pool did. */
@@ -29,6 +31,7 @@ export class PickerState extends StageState {
     this.servedSlot = -1;
     this.tokens = 0;
     this.promptBytes = 0;
+    this.blocks = 0;
     this.failed = false;
     this.tellsNothing = false;
   }

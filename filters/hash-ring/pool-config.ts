@@ -8,6 +8,13 @@ import { RequestKeyPart } from "./request-key";
 const PLUS: u8 = 0x2b;
 const value = new Bytes();
 
+/** What the control plane knows of an endpoint; what its answers tell comes on top. */
+export const enum Health {
+  Healthy = 0,
+  Degraded = 1,
+  Unhealthy = 2,
+}
+
 @final
 export class EndpointConfig {
   /** "ip:port" as Envoy writes addresses. */
@@ -20,6 +27,7 @@ export class EndpointConfig {
   /** Hashes of names. No models: it serves all. */
   models: u64[] = [];
   adapters: u64[] = [];
+  health: Health = Health.Healthy;
   /** It finishes what it has and gets nothing new. */
   draining: bool = false;
 }

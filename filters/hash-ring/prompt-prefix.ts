@@ -9,7 +9,7 @@ export const prefixChain: PrefixChain = new PrefixChain();
 
 /**
  * Reads the prompt of the request into `prefixChain`. False when there is none that could be read. `salt` keeps apart what must not share a cache. O(prompt), of which at most
- * 1 MiB is read; a body over 64 KiB is fetched once more.
+ * 1 MiB is read; a body over 512 KiB is fetched once more.
  */
 export function readPrefix(exchange: Exchange, salt: Bytes): bool {
   const chat = exchange.chat;

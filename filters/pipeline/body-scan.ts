@@ -15,6 +15,9 @@ import { buffer, BufferType, Bytes, scratch, Status } from "../sdk";
 /** Bytes looked at at a time; two windows fit the scratch arena. */
 export const WINDOW: i32 = 64 * 1024;
 
+/** A body of so many bytes is read at once where its text is looked at again after the scan: to fetch it twice costs as much as to scan it. */
+export const WHOLE: i32 = 512 * 1024;
+
 /** What is looked at of a large body's end when the last `model` wins. */
 const END: i32 = 4 * 1024;
 
@@ -28,7 +31,7 @@ const utf8 = new Utf8Check();
 /** What the scan found; `start` and `end` are offsets of the raw value in the body. */
 export const model: JsonField = scanner.want(KEY.ptr, KEY.len);
 
-/** The window read last: the whole body, if that is not larger than `WINDOW`. Borrowed. */
+/** The window read last. Borrowed. */
 export const window = new Bytes();
 
 export const enum BodyStatus {
@@ -64,9 +67,9 @@ export function scanBody(size: i32, lastWins: bool): BodyStatus {
   return model.count > 1 && !lastWins ? BodyStatus.Ambiguous : status;
 }
 
-/** Fills `window` from `at` on with what of `size` bytes fits it, in place of the window before, which was read behind `mark`. False when the host has less. */
-export function readWindow(at: i32, size: i32, mark: usize): bool {
-  return read(at, min(WINDOW, size - at), mark);
+/** Fills `window` from `at` on with at most `most` of `size` bytes, in place of the window before, which was read behind `mark`. False when the host has less. */
+export function readWindow(at: i32, size: i32, mark: usize, most: i32 = WINDOW): bool {
+  return read(at, min(most, size - at), mark);
 }
 
 /** Fills `window` with `length` bytes from `at`. */

@@ -14,7 +14,7 @@ import { Utf8Check } from "../lib/utf8-check";
 import { Bytes, ByteWriter, scratch } from "../sdk";
 import { edits } from "./body-edit";
 import { BodyNeeds } from "./body-needs";
-import { BodyStatus, firstMember, isEmpty, model, readWindow, scanBody, WINDOW, window } from "./body-scan";
+import { BodyStatus, firstMember, isEmpty, model, readWindow, scanBody, WHOLE, WINDOW, window } from "./body-scan";
 import { ChatSource, Exchange, ModelPlace, Problem } from "./exchange";
 import { MOST_KNOWN } from "./known-bodies";
 import { includeUsage } from "./include-usage";
@@ -146,8 +146,9 @@ function scanChat(size: i32, api: Api, needsPrompt: bool, digest: RequestDigest 
   let status = ScanStatus.NeedMore;
   isText = true;
   const mark = scratch.mark();
-  for (let at = 0; at < size && isText && goesOn(status); at += WINDOW) {
-    if ((at > 0 || !shown) && !readWindow(at, size, mark)) break;
+  const step = needsPrompt && size <= WHOLE ? WHOLE : WINDOW;
+  for (let at = 0; at < size && isText && goesOn(status); at += step) {
+    if ((at > 0 || !shown) && !readWindow(at, size, mark, step)) break;
     isText = utf8.feed(window.ptr, window.len);
     status = chat.feed(window.ptr, window.len);
     if (digest !== null) isDigested = digest.feed(window.ptr, window.len) == ScanStatus.Complete;
@@ -161,9 +162,9 @@ function goesOn(status: ScanStatus): bool {
   return status == ScanStatus.NeedMore || status == ScanStatus.Complete;
 }
 
-/** A body of one window need not be read again before it is edited. */
+/** A body of one window need not be read again. */
 function keepHead(exchange: Exchange): void {
-  if (exchange.bodySize <= WINDOW) exchange.head.set(window.ptr, window.len);
+  if (exchange.bodySize <= WINDOW || window.len == exchange.bodySize) exchange.head.set(window.ptr, window.len);
 }
 
 function readForm(exchange: Exchange, contentType: Bytes): Refusal | null {

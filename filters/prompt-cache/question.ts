@@ -10,6 +10,7 @@ import { ScanStatus } from "../lib/json-scanner";
 import { Api } from "../lib/llm-api";
 import { Role } from "../lib/message-role";
 import { RequestDigest } from "../lib/request-digest";
+import { WINDOW } from "../pipeline/body-scan";
 import { Exchange } from "../pipeline/exchange";
 import { Bytes } from "../sdk";
 import { Question } from "./service-messages";
@@ -49,7 +50,7 @@ export namespace question {
   /** False when there is no such text, or the body is larger than one window. `digest` is used anew. While `exchange.chat` is there. O(body). */
   export function read(exchange: Exchange, chat: ChatRequest, digest: RequestDigest): bool {
     const body = exchange.head;
-    if (exchange.api == Api.Embeddings || body.len != exchange.bodySize || chat.userText.count != 1) return false;
+    if (exchange.api == Api.Embeddings || body.len != exchange.bodySize || body.len > WINDOW || chat.userText.count != 1) return false;
     const words = chat.userText.get(0);
     const last = chat.messages.get(chat.messages.count - 1);
     if (words === null || last === null || words.start < last.start || words.end > last.end) return false;

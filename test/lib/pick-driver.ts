@@ -99,6 +99,10 @@ export interface PickExports {
   maskIsEmpty(): number;
   maskNext(from: number): number;
   maskAt(rank: number): number;
+  setDegraded(pool: number, slot: number, degraded: boolean): void;
+  levelsBegin(): void;
+  levelsAdd(priority: number, usable: boolean, degraded: boolean): void;
+  levelsChoose(draw: bigint): number;
 }
 
 export const wasm = new WebAssembly.Instance(

@@ -7,16 +7,18 @@
 import { Candidates } from "./candidates";
 import { EndpointMask } from "./endpoint-mask";
 import { EngineLoads } from "./engine-loads";
+import { leastLoaded } from "./pick-policy";
 import { PickRequest } from "./pick-request";
 import { PoolSettings } from "./pool-settings";
+import { PRIORITIES, PriorityLevels } from "./priority-levels";
 import { Quarantine } from "./quarantine";
+import { mixed } from "./random-bits";
 import { ResponseTimes } from "./response-times";
 
 /** Models and adapters that an endpoint can be restricted to. */
 const MODELS: i32 = 80;
 /** Least share of its weight that an endpoint has while it starts slowly. */
 const LEAST_START: f64 = 0.1;
-const LOWEST_PRIORITY: i32 = 255;
 
 @final
 export class Endpoints {
@@ -29,6 +31,10 @@ export class Endpoints {
 
   private readonly healthy: EndpointMask = new EndpointMask();
   private readonly draining: EndpointMask = new EndpointMask();
+  private readonly degraded: EndpointMask = new EndpointMask();
+  private readonly levels: PriorityLevels = new PriorityLevels();
+  /** Who of the last `eligible` may have a request, too, at another level than the chosen one. */
+  private readonly beyond: EndpointMask = new EndpointMask();
   private readonly addresses: StaticArray<u64>;
   private readonly weights: StaticArray<u32>;
   private readonly priorities: StaticArray<u8>;
@@ -95,7 +101,7 @@ export class Endpoints {
       this.addresses[slot] = addressHash;
     }
     this.weights[slot] = weight == 0 ? 1 : weight;
-    this.priorities[slot] = priority;
+    this.priorities[slot] = min<u8>(priority, <u8>(PRIORITIES - 1));
     this.localities[slot] = locality;
     return slot;
   }
@@ -135,6 +141,12 @@ export class Endpoints {
   setDraining(slot: i32, draining: bool): void {
     if (draining) this.draining.add(slot);
     else this.draining.remove(slot);
+  }
+
+  /** It works, but should get only what healthy ones cannot take. */
+  setDegraded(slot: i32, degraded: bool): void {
+    if (degraded) this.degraded.add(slot);
+    else this.degraded.remove(slot);
   }
 
   /** The endpoint serves any model again. */
@@ -217,9 +229,9 @@ export class Endpoints {
   }
 
   /**
-   * Finds who may have the request: a healthy member of the subset that serves the model, does not drain, has room and is not quarantined; of those the best
-   * priority that has any; of those our own locality, if we prefer it and it has any. Nobody but quarantined ones: then those, because a guess should not make
-   * an outage. O(capacity).
+   * Finds who may have the request. Members of the subset that serve its model make up the priority levels; of those that are healthy, do not drain and are not quarantined, one level is chosen
+   * (`PriorityLevels`; requests with a key by their key, as Envoy does, so that they stay where they are). Of that level whoever has room, and of those our own locality, if we prefer it and it has any.
+   * Has nobody of it room: the first level with room. Nobody but quarantined ones: then those, because a guess should not make an outage. O(capacity).
    */
   eligible(request: PickRequest, into: Candidates): void {
     into.desperate = false;
@@ -231,35 +243,83 @@ export class Endpoints {
     into.sum();
   }
 
+  /** The least loaded endpoint of the first other level with room than that of the last `eligible`, or -1: where a retry goes when the whole level has a problem. O(candidates). */
+  spare(from: Candidates, random: u64): i32 {
+    const beyond = this.beyond;
+    if (beyond.isEmpty || !this.firstLevel(beyond)) return -1;
+    for (let slot = beyond.next(0); slot >= 0; slot = beyond.next(slot + 1)) {
+      if (!this.atLevel(slot) || this.quarantine.onProbation(slot)) beyond.remove(slot);
+    }
+    return leastLoaded(from, beyond, random);
+  }
+
   private select(request: PickRequest, into: Candidates, desperate: bool): void {
     const mask = into.mask;
+    const levels = this.levels;
     mask.copy(this.members);
-    mask.and(this.healthy);
-    mask.andNot(this.draining);
     if (request.hasSubset) mask.and(request.subset);
-    let best = LOWEST_PRIORITY;
-    let near = false;
+    levels.begin();
     for (let slot = mask.next(0); slot >= 0; slot = mask.next(slot + 1)) {
-      const load = this.inflight(slot) + (this.engines.fresh(slot, request.now) ? unchecked(this.foreign[slot]) : 0);
-      const admitted = desperate || this.quarantine.admits(slot, request.now);
-      if (!admitted || !this.serves(slot, request.model) || (this.maxInflight > 0 && load >= this.maxInflight)) {
+      if (!this.serves(slot, request.model)) {
         mask.remove(slot);
         continue;
       }
-      const priority = <i32>unchecked(this.priorities[slot]);
-      const here = this.preferLocality && unchecked(this.localities[slot]) == this.locality;
-      if (priority < best) {
-        best = priority;
-        near = here;
-      } else if (priority == best && here) near = true;
+      const usable = this.healthy.has(slot) && !this.draining.has(slot) && (desperate || this.quarantine.admits(slot, request.now));
+      levels.add(<i32>unchecked(this.priorities[slot]), usable, this.degraded.has(slot));
+      const load = this.inflight(slot) + (this.engines.fresh(slot, request.now) ? unchecked(this.foreign[slot]) : 0);
+      if (!usable || (this.maxInflight > 0 && load >= this.maxInflight)) {
+        mask.remove(slot);
+        continue;
+      }
       unchecked((into.inflight[slot] = load));
       unchecked((into.pending[slot] = <f64>this.pending(slot)));
       unchecked((into.power[slot] = this.power(slot, request.now)));
     }
+    this.beyond.clear();
+    if (!levels.choose(mixed(request.hasKey ? request.key : request.random))) return;
+    if (!this.hasLevel(mask) && !this.firstLevel(mask)) return;
+    this.keepLevel(mask);
+  }
+
+  /** Puts those of other levels into `beyond`, and out of `mask` as well as, if there are near ones, those that are far. */
+  private keepLevel(mask: EndpointMask): void {
+    let near = false;
     for (let slot = mask.next(0); slot >= 0; slot = mask.next(slot + 1)) {
-      const far = near && unchecked(this.localities[slot]) != this.locality;
-      if (far || <i32>unchecked(this.priorities[slot]) != best) mask.remove(slot);
+      if (!this.atLevel(slot)) {
+        mask.remove(slot);
+        this.beyond.add(slot);
+      } else if (unchecked(this.localities[slot]) == this.locality) near = this.preferLocality;
     }
+    if (!near) return;
+    for (let slot = mask.next(0); slot >= 0; slot = mask.next(slot + 1)) {
+      if (unchecked(this.localities[slot]) != this.locality) mask.remove(slot);
+    }
+  }
+
+  @inline
+  private atLevel(slot: i32): bool {
+    return <i32>unchecked(this.priorities[slot]) == this.levels.priority && this.degraded.has(slot) == this.levels.degraded;
+  }
+
+  /** Somebody of the mask is at the chosen level. */
+  private hasLevel(mask: EndpointMask): bool {
+    for (let slot = mask.next(0); slot >= 0; slot = mask.next(slot + 1)) if (this.atLevel(slot)) return true;
+    return false;
+  }
+
+  /** Chooses the first level that somebody of the mask is at: healthy ones by priority, then degraded ones. False for an empty mask. */
+  private firstLevel(mask: EndpointMask): bool {
+    const levels = this.levels;
+    let found = false;
+    for (let slot = mask.next(0); slot >= 0; slot = mask.next(slot + 1)) {
+      const priority = <i32>unchecked(this.priorities[slot]);
+      const degraded = this.degraded.has(slot);
+      if (found && (degraded == levels.degraded ? priority >= levels.priority : degraded)) continue;
+      levels.priority = priority;
+      levels.degraded = degraded;
+      found = true;
+    }
+    return found;
   }
 
   private serves(slot: i32, model: u64): bool {
@@ -281,6 +341,7 @@ export class Endpoints {
 
   private reset(slot: i32, now: i64): void {
     this.draining.remove(slot);
+    this.degraded.remove(slot);
     this.quarantine.reset(slot);
     this.engines.forget(slot);
     this.times.reset(slot);

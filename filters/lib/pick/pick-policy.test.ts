@@ -9,6 +9,7 @@ import {
   TestPool,
   wasm,
 } from "../../../test/lib/pick-driver.ts";
+import { priorityLoads } from "../../../test/lib/priority-loads.ts";
 
 /** What holds for every policy. */
 
@@ -22,6 +23,7 @@ interface Endpoint {
   priority: number;
   locality: number;
   healthy: boolean;
+  degraded: boolean;
   draining: boolean;
   inSubset: boolean;
   serves: "all" | "model" | "other";
@@ -38,28 +40,48 @@ const endpoint: fc.Arbitrary<Endpoint> = fc
     inSubset: fc.constantFrom(true, true, false),
     serves: fc.constantFrom("all" as const, "model" as const, "other" as const),
     inflight: fc.constantFrom(0, 3, 14, 15),
-    fault: fc.constantFrom("none", "none", "none", "unhealthy", "draining", "quarantined"),
+    fault: fc.constantFrom("none", "none", "none", "degraded", "unhealthy", "draining", "quarantined"),
   })
   .map(({ fault, ...rest }) => ({
     ...rest,
     healthy: fault !== "unhealthy",
+    degraded: fault === "degraded",
     draining: fault === "draining",
     quarantined: fault === "quarantined",
   }));
 
-/** The endpoints that may be chosen, by the words of the documentation. */
-function expectedSlots(all: readonly Endpoint[], maxInflight: number, locality: number): number[] {
-  const possible = (overlook: boolean) =>
-    all.flatMap((one, slot) => {
-      const usable = one.healthy && !one.draining && one.inSubset && one.serves !== "other";
-      return usable && one.inflight < maxInflight && (overlook || !one.quarantined) ? [slot] : [];
-    });
-  const usable = possible(false).length > 0 ? possible(false) : possible(true);
-  const priority = Math.min(...usable.map((slot) => all[slot]?.priority ?? 0));
-  const level = usable.filter((slot) => all[slot]?.priority === priority);
-  const near = level.filter((slot) => all[slot]?.locality === locality);
-  return near.length > 0 ? near : level;
+/** Who may be chosen together, and how likely that is, by the words of the documentation; in the order of the levels. */
+interface Group {
+  readonly load: number;
+  readonly slots: readonly number[];
 }
+
+function groups(all: readonly Endpoint[], maxInflight: number, locality: number): Group[] {
+  const grouped = (overlook: boolean): Group[] => {
+    const asked = all.map((one, slot) => ({ ...one, slot })).filter((one) => one.inSubset && one.serves !== "other");
+    const works = (one: Endpoint) => one.healthy && !one.draining && (overlook || !one.quarantined);
+    const levels = [0, 1, 2].map((priority) => asked.filter((one) => one.priority === priority));
+    const loads = priorityLoads(
+      levels.map((level) => ({
+        all: level.length,
+        healthy: level.filter((one) => works(one) && !one.degraded).length,
+        degraded: level.filter((one) => works(one) && one.degraded).length,
+      })),
+    );
+    return [false, true].flatMap((degraded) =>
+      levels.map((level, priority) => {
+        const usable = level.filter((one) => works(one) && one.degraded === degraded && one.inflight < maxInflight);
+        const near = usable.filter((one) => one.locality === locality);
+        const slots = (near.length > 0 ? near : usable).map(({ slot }) => slot);
+        return { load: (degraded ? loads.degraded : loads.healthy)[priority] ?? 0, slots };
+      }),
+    );
+  };
+  const first = grouped(false);
+  return first.some(({ slots }) => slots.length > 0) ? first : grouped(true);
+}
+
+const levelOf = (one: Endpoint | undefined) => ({ priority: one?.priority, degraded: one?.degraded });
 
 describe.each(policies)("%s", (policy) => {
   const unique = (at: number): Asked => ({ key: randomBits(BigInt(at))() });
@@ -94,18 +116,31 @@ describe.each(policies)("%s", (policy) => {
             if (one.serves !== "all") wasm.addModel(pool.id, slot, one.serves === "model" ? MODEL : 5n);
             wasm.setHealthy(pool.id, slot, one.healthy, 0);
             wasm.setDraining(pool.id, slot, one.draining);
+            wasm.setDegraded(pool.id, slot, one.degraded);
             wasm.setOthers(pool.id, slot, one.inflight, one.inflight * 10);
           }
           wasm.build(pool.id);
-          const expected = expectedSlots(all, 15, 2);
+          const expected = groups(all, 15, 2);
+          const withRoom = expected.filter(({ slots }) => slots.length > 0);
+          const drawable = expected.filter(({ load }) => load > 0);
+          const chosen = new Set(drawable.map((group) => (group.slots.length > 0 ? group : withRoom[0])));
           const subset = all.flatMap((one, slot) => (one.inSubset ? [slot] : []));
           for (let at = 0; at < 4; at++) {
             const list = pool.pick({ ...unique(at), now: 500, model: MODEL, subset });
-            expect(list.length).toBe(Math.min(3, expected.length));
-            expect(new Set(list).size).toBe(list.length);
-            for (const slot of list) expect(expected).toContain(slot);
-            const overlooked = expected.some((slot) => all[slot]?.quarantined);
+            const level = [...chosen].find((group) => group?.slots.includes(list[0] ?? -1));
+            if (level === undefined) {
+              expect([withRoom.length, list]).toEqual([0, []]);
+              continue;
+            }
+            const overlooked = level.slots.some((slot) => all[slot]?.quarantined);
             expect(wasm.listDesperate() === 1).toBe(overlooked);
+            const next = withRoom.find((group) => group !== level);
+            const hasSpare = next !== undefined && !overlooked;
+            expect(list.length).toBe(Math.min(3, level.slots.length + (hasSpare ? 1 : 0)));
+            expect(new Set(list).size).toBe(list.length);
+            const own = hasSpare ? list.slice(0, -1) : list;
+            for (const slot of own) expect(level.slots).toContain(slot);
+            if (hasSpare) expect(all[list.at(-1) ?? -1]).toMatchObject(levelOf(all[next.slots[0] ?? -1]));
           }
         },
       ),

@@ -132,7 +132,9 @@ export class Pool {
     const index = this.index;
     if (index !== null) index.now = <u32>request.now;
     this.policy.pick(request, this.endpoints, eligible, list);
-    if (!list.desperate) this.dropUnproven(list);
+    if (list.desperate) return true;
+    this.dropUnproven(list);
+    this.addSpare(request, eligible, list);
     return true;
   }
 
@@ -268,6 +270,14 @@ export class Pool {
   private limitIndex(slot: i32): void {
     const index = this.index;
     if (index !== null) index.setLimit(slot, <i32>(<f64>this.blocks[slot] * this.trust.of(slot)));
+  }
+
+  /** The last of the list, so that a retry leaves a level that is failing as a whole. */
+  private addSpare(request: PickRequest, eligible: Candidates, list: PickList): void {
+    const spare = this.endpoints.spare(eligible, request.random);
+    if (spare < 0) return;
+    if (list.isFull) list.drop(list.count - 1);
+    list.push(spare);
   }
 
   /** A retry should not go where nobody knows whether anything works. */

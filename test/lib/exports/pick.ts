@@ -4,6 +4,7 @@ import { HashFunction } from "../../../filters/lib/hash-function";
 import { HashMethod } from "../../../filters/lib/hash-method";
 import { EndpointMask, Outcome, Overflow, PickList, PickRequest } from "../../../filters/lib/pick";
 import { Policy, Pool, PoolSettings, PrefixIndex, Ticket } from "../../../filters/lib/pick";
+import { PriorityLevels } from "../../../filters/lib/pick/priority-levels";
 
 const CHAIN: i32 = 8192;
 const TICKETS: i32 = 4096;
@@ -421,4 +422,25 @@ export function maskNext(from: i32): i32 {
 
 export function maskAt(rank: i32): i32 {
   return mask.at(rank);
+}
+
+export function setDegraded(pool: i32, slot: i32, degraded: bool): void {
+  pools[pool].endpoints.setDegraded(slot, degraded);
+}
+
+// Priority levels alone.
+
+const levels = new PriorityLevels();
+
+export function levelsBegin(): void {
+  levels.begin();
+}
+
+export function levelsAdd(priority: i32, usable: bool, degraded: bool): void {
+  levels.add(priority, usable, degraded);
+}
+
+/** 2 x priority, and 1 for the degraded ones of it; -1 for nobody. */
+export function levelsChoose(draw: u64): i32 {
+  return levels.choose(draw) ? 2 * levels.priority + <i32>levels.degraded : -1;
 }
