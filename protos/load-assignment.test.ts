@@ -12,10 +12,11 @@ function reference(
 ): Uint8Array {
   return encodeAny(TypeUrl.endpoints, {
     cluster_name: name,
-    endpoints: localities.map(({ locality, endpoints, weight }) => ({
+    endpoints: localities.map(({ locality, endpoints, weight, priority = 0 }) => ({
       locality: locality && { region: locality.region, zone: locality.zone, sub_zone: locality.subZone },
       lb_endpoints: endpoints.map((endpoint) => ({ ...endpointObject(endpoint), metadata })),
       load_balancing_weight: weight === undefined ? undefined : { value: weight },
+      priority: priority === 0 ? undefined : priority,
     })),
   });
 }
@@ -58,6 +59,7 @@ const locality = fc.record({
   locality: optional(fc.record({ region: text, zone: text, subZone: text })),
   endpoints: fc.array(endpoint, { maxLength: 12 }),
   weight: optional(number),
+  priority: optional(fc.integer({ min: 0, max: 127 })),
 });
 
 describe("encodeLoadAssignment", () => {

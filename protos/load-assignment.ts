@@ -3,7 +3,7 @@
  * cluster are written anew. Byte for byte what codec.ts makes of the same message.
  *
  *   ClusterLoadAssignment  cluster_name = 1, endpoints = 2 (LocalityLbEndpoints)
- *   LocalityLbEndpoints    locality = 1 (Locality), lb_endpoints = 2 (LbEndpoint), load_balancing_weight = 3 (UInt32Value)
+ *   LocalityLbEndpoints    locality = 1 (Locality), lb_endpoints = 2 (LbEndpoint), load_balancing_weight = 3 (UInt32Value), priority = 5
  *   Locality               region = 1, zone = 2, sub_zone = 3
  *   LbEndpoint             endpoint = 1 (Endpoint: address = 1), health_status = 2, metadata = 3, load_balancing_weight = 4 (UInt32Value)
  *   Address                socket_address = 1 (address = 2, port_value = 3), pipe = 2 (path = 1)
@@ -33,6 +33,8 @@ export interface AssignedLocality {
   readonly endpoints: readonly AssignedEndpoint[];
   /** Of the locality; 1 to 4,294,967,295. */
   readonly weight?: number | undefined;
+  /** 0, the first one, to 127. */
+  readonly priority?: number | undefined;
 }
 
 /** One for all: nothing waits while it is written to. */
@@ -58,8 +60,10 @@ export function encodeLoadAssignment(
   return writer.finish();
 }
 
-function writeLocality({ locality, endpoints, weight }: AssignedLocality, metadata: Uint8Array | undefined): void {
+function writeLocality(assigned: AssignedLocality, metadata: Uint8Array | undefined): void {
+  const { locality, endpoints, weight, priority = 0 } = assigned;
   const before = writer.length;
+  if (priority > 0) writer.uint32(0x28, priority);
   if (weight !== undefined) writeWrapped(0x1a, weight);
   for (let index = endpoints.length - 1; index >= 0; index--) {
     const endpoint = endpoints[index];

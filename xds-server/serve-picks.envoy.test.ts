@@ -48,7 +48,7 @@ describe.each(versionsUnderTest())("an EndpointPicker in a real Envoy, %s", (ver
   let server: RunningServer;
   let envoy: EnvoyProcess;
 
-  const service = (name: string, members: readonly string[]) => `
+  const service = (name: string, members: readonly string[], more: (member: string) => string = () => "") => `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: ${name}}
@@ -56,7 +56,7 @@ spec:
   hosts: [${name}.test]
   ports: [{number: 80, name: http, protocol: HTTP}]
   resolution: STATIC
-  endpoints: [${members.map((member) => `{address: 127.0.0.1, ports: {http: ${replicas.find((each) => each.name === member)?.port}}}`).join()}]
+  endpoints: [${members.map((member) => `{address: 127.0.0.1, ports: {http: ${replicas.find((each) => each.name === member)?.port}}${more(member)}}`).join()}]
 ---`;
 
   beforeEach(async () => {
@@ -181,6 +181,48 @@ spec:
       (await counter("picks;pool=main;outcome=load"));
     await waitFor(async () => (await picked()) === 20, { what: "picks of the pool" });
   });
+
+  it.each(["prefix-affinity", "least-request"])(
+    "%s: the second priority stands in for the first while that is down, and no request fails",
+    async (policy) => {
+      const second = (name: string) => name === "c" || name === "d";
+      const label = (name: string) => (second(name) ? ', labels: {tokenmesh.io/priority: "1"}' : "");
+      const routes = `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: models}
+spec: {hosts: ["*"], http: [{route: [{destination: {host: models.test}}], retries: {attempts: 2, retryOn: "connect-failure,reset,5xx"}}]}
+---`;
+      await start(
+        GATEWAY +
+          routes +
+          service("models", NAMES, label) +
+          picker(`{name: main, host: models.test, policy: ${policy}}`),
+      );
+      let asked = 0;
+      const ten = async () => {
+        const answers = await Promise.all(Array.from({ length: 10 }, () => ask(prompt(`topic ${asked++}`))));
+        expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+        return replicasOf(answers);
+      };
+      const of =
+        (...wanted: readonly string[]) =>
+        async () =>
+          (await ten()).every((name) => wanted.includes(name));
+      const first = of("a", "b");
+      expect(await first()).toBe(true);
+      const down = replicas.filter(({ name }) => !second(name));
+      for (const replica of down) replica.failNext({ kind: "refuse" });
+      for (let round = 0; round < 6; round++) expect(await of("c", "d")()).toBe(true);
+      for (const replica of down) await replica.recover();
+      // One of two is tried out before the other, and has a share only until then.
+      const back = async () => (await first()) && (await first()) && (await first());
+      await waitFor(back, { timeoutMs: 20_000, what: "the first priority to have all again" });
+      // Envoy's own choice, for whoever is not picked for, goes by the same priorities.
+      const { configs } = (await envoy.admin.json("/config_dump?include_eds")) as { configs: object[] };
+      expect(JSON.stringify(configs)).toContain('"priority":1');
+    },
+  );
 
   it("an endpoint that goes is not picked any more, no request fails; the listener is not drained", async () => {
     const files = (members: readonly string[]) =>

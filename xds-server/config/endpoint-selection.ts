@@ -47,12 +47,27 @@ function greatestDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestDivisor(b, a % b);
 }
 
+/** Its endpoints get only what those of lower numbers cannot take: `tokenmesh.io/priority: "1"`. */
+export const PRIORITY_LABEL = "tokenmesh.io/priority";
+
+/** 0 for a label that is none: a discovery source may say anything. */
+export function priorityOf({ labels }: Endpoint): number {
+  const label = labels.get(PRIORITY_LABEL);
+  return label !== undefined && isPriority(label) ? Number(label) : 0;
+}
+
+/** A whole number from 0 to 127. */
+export function isPriority(label: string): boolean {
+  return /^(0|[1-9]\d{0,2})$/.test(label) && Number(label) <= 127;
+}
+
+/** The priorities of the endpoints as 0, 1, 2, ...: Envoy wants none left out. */
+export function rankedPriorities(endpoints: readonly Endpoint[]): (endpoint: Endpoint) => number {
+  const all = [...new Set(endpoints.map(priorityOf))].sort((a, b) => a - b);
+  return all.length < 2 ? () => 0 : (endpoint) => Math.max(0, all.indexOf(priorityOf(endpoint)));
+}
+
 /** It finishes what it has and gets no more. */
 export function isDraining({ labels, health }: Endpoint): boolean {
   return health === "draining" || labels.get("tokenmesh.io/draining") === "true";
-}
-
-/** Whether new requests may go to it. */
-export function takesRequests(endpoint: Endpoint): boolean {
-  return endpoint.health !== "unhealthy" && !isDraining(endpoint);
 }

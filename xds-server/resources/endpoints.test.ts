@@ -22,7 +22,10 @@ const weight = fc.oneof(
 );
 const place = fc.record({ region: text, zone: text, subZone: text });
 const labels = fc
-  .dictionary(fc.constantFrom("version", "tokenmesh.io/draining"), fc.constantFrom("v1", "v2", "true"))
+  .dictionary(
+    fc.constantFrom("version", "tokenmesh.io/draining", "tokenmesh.io/priority"),
+    fc.constantFrom("v1", "v2", "true", "1", "7"),
+  )
   .map((entries) => new Map(Object.entries(entries)));
 const health = fc.constantFrom<EndpointHealth>("healthy", "unhealthy", "draining", "degraded", "unknown");
 const endpoint: fc.Arbitrary<Endpoint> = fc

@@ -6,7 +6,7 @@ import {
   HealthStatus,
   type ProtoObject,
 } from "../../protos/index.ts";
-import { endpointPort, isDraining, isUnixSocket } from "../config/endpoint-selection.ts";
+import { endpointPort, isDraining, isUnixSocket, rankedPriorities } from "../config/endpoint-selection.ts";
 import type { Endpoint, EndpointHealth, Locality } from "../config/model.ts";
 import { type EndpointWeights, NO_WEIGHTS, targetEndpoints } from "./endpoint-weights.ts";
 import { wrapped } from "./proto-values.ts";
@@ -24,6 +24,7 @@ const HEALTH: Readonly<Record<EndpointHealth, keyof typeof HealthStatus | undefi
 };
 
 interface LocalityGroup {
+  readonly priority: number;
   readonly locality: Locality | undefined;
   readonly endpoints: readonly Endpoint[];
   /** Of the endpoints, as Envoy takes them. */
@@ -39,6 +40,7 @@ export function clusterLoadAssignment(target: ClusterTarget, weights: EndpointWe
       locality: group.locality && localityObject(group.locality),
       lb_endpoints: group.endpoints.map((endpoint, index) => lbEndpoint(endpoint, group.weights[index] ?? 1, target)),
       load_balancing_weight: { value: group.weight },
+      ...(group.priority > 0 ? { priority: group.priority } : {}),
     })),
   };
 }
@@ -52,21 +54,26 @@ export function encodedLoadAssignment(target: ClusterTarget, weights: EndpointWe
   return encodeLoadAssignment(clusterName(target), localities, encodedMetadata(target));
 }
 
-/** The endpoints of a target by locality, in a stable order. */
+/** The endpoints of a target by priority and locality, in a stable order. */
 function localityGroups(target: ClusterTarget, weights: EndpointWeights): readonly LocalityGroup[] {
-  const groups = new Map<string, { locality: Locality | undefined; endpoints: Endpoint[] }>();
-  for (const endpoint of targetEndpoints(target, weights)) {
+  const groups = new Map<string, { priority: number; locality: Locality | undefined; endpoints: Endpoint[] }>();
+  const all = targetEndpoints(target, weights);
+  const priorityOf = rankedPriorities(all);
+  for (const endpoint of all) {
     const { locality } = endpoint;
-    const key = locality === undefined ? "" : `${locality.region}/${locality.zone}/${locality.subZone}`;
+    const priority = priorityOf(endpoint);
+    const place = locality === undefined ? "" : `${locality.region}/${locality.zone}/${locality.subZone}`;
+    const key = `${priority} ${place}`;
     const group = groups.get(key);
-    if (group === undefined) groups.set(key, { locality, endpoints: [endpoint] });
+    if (group === undefined) groups.set(key, { priority, locality, endpoints: [endpoint] });
     else group.endpoints.push(endpoint);
   }
   return [...groups]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, { locality, endpoints }]) => {
+    .sort(([a, one], [b, other]) => one.priority - other.priority || (a < b ? -1 : 1))
+    .map(([, { priority, locality, endpoints }]) => {
       const bounded = boundedWeights(endpoints);
-      return { locality, endpoints, weights: bounded, weight: bounded.reduce((sum, weight) => sum + weight, 0) };
+      const weight = bounded.reduce((sum, each) => sum + each, 0);
+      return { priority, locality, endpoints, weights: bounded, weight };
     });
 }
 

@@ -57,10 +57,13 @@ function affinityJson({ threshold, slackTokens, queueTokens, requestTokens, pref
   return { threshold, slackTokens, queueTokens, requestTokens, prefixTokens };
 }
 
-function endpointJson({ address, weight, locality, models, adapters, draining }: PickerEndpoint): Json {
+function endpointJson(endpoint: PickerEndpoint): Json {
+  const { address, weight, priority, locality, health, models, adapters, draining } = endpoint;
   return {
     address,
     weight,
+    priority: priority > 0 ? priority : undefined,
+    health,
     locality: locality && localityText(locality),
     models: models.length > 0 ? models : undefined,
     adapters: adapters.length > 0 ? adapters : undefined,

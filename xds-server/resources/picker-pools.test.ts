@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { rankedPriorities } from "../config/endpoint-selection.ts";
 import { formatError, type Model, parseConfig } from "../config/index.ts";
+import { clusterLoadAssignment } from "./endpoints.ts";
 import { envoyAddress, loadsPools, pickedClusters, resolvedPools } from "./picker-pools.ts";
 import { clusterName, clusterTargets, indexServices } from "./service-index.ts";
 
@@ -85,6 +87,87 @@ describe("weights", () => {
     ],
   ])("%j are %j for the filter", (of, expected) => {
     expect(weights(...of)).toEqual(expected);
+  });
+});
+
+describe("priorities", () => {
+  const priorities = (...of: readonly (string | undefined)[]) => {
+    const labels = (label: string | undefined) =>
+      label === undefined ? "" : `, labels: {tokenmesh.io/priority: "${label}"}`;
+    const endpoints = of.map((label, index) => `{address: 192.0.2.${index}${labels(label)}}`).join();
+    const model = modelOf(GATEWAY, service("a", endpoints), picker(POOL));
+    const index = indexServices(model);
+    const [pool] = model.endpointPickers.flatMap((doc) => resolvedPools(doc, undefined, index));
+    const [cluster] = [...clusterTargets(index)].map((target) => clusterLoadAssignment(target));
+    const groups = cluster?.endpoints as { priority?: number; lb_endpoints: { endpoint: { address: unknown } }[] }[];
+    const assigned = groups.flatMap(({ priority = 0, lb_endpoints }) =>
+      lb_endpoints.map(({ endpoint }) => [JSON.stringify(endpoint.address).match(/192[\d.]+/)?.[0], priority]),
+    );
+    return {
+      picked: pool?.endpoints?.map(({ priority }) => priority),
+      assigned: of.map((_, index) => new Map(assigned as [string, number][]).get(`192.0.2.${index}`)),
+    };
+  };
+
+  it.each([
+    [
+      [undefined, undefined],
+      [0, 0],
+    ],
+    [
+      [undefined, "1"],
+      [0, 1],
+    ],
+    // Envoy wants none left out.
+    [
+      ["5", "127", undefined, "5"],
+      [1, 2, 0, 1],
+    ],
+    [
+      ["3", "3"],
+      [0, 0],
+    ],
+    [
+      ["10", "9", "127"],
+      [1, 0, 2],
+    ],
+  ])("%j are %j for the filter and for Envoy", (of, expected) => {
+    expect(priorities(...of)).toEqual({ picked: expected, assigned: expected });
+  });
+
+  it.each(["128", "-1", "01", "1.5", "high"])("%s is none", (label) => {
+    const endpoints = `{address: 192.0.2.1, labels: {tokenmesh.io/priority: "${label}"}}`;
+    const result = parseConfig([{ file: "f.yaml", text: GATEWAY + service("a", endpoints) }]);
+    expect(result.ok ? [] : result.errors.map(({ code }) => code)).toContain("TM_CONFIG_INVALID_VALUE");
+  });
+
+  it("of a discovery source that says anything are 0", () => {
+    const model = modelOf(GATEWAY, service("a", "{address: 192.0.2.1}"), picker(POOL));
+    const [entry] = model.serviceEntries;
+    const [endpoint] = entry?.endpoints ?? [];
+    if (endpoint === undefined) throw new Error("no endpoint");
+    const labelled = { ...endpoint, labels: new Map([["tokenmesh.io/priority", "high"]]) };
+    expect(rankedPriorities([labelled, endpoint])(labelled)).toBe(0);
+  });
+});
+
+describe("health", () => {
+  it.each([
+    [undefined, undefined, false],
+    ["healthy", undefined, false],
+    ["unknown", undefined, false],
+    ["degraded", "degraded", false],
+    ["unhealthy", "unhealthy", false],
+    ["draining", undefined, true],
+  ] as const)("%s is %s, draining %s, for the filter", (health, expected, draining) => {
+    const model = modelOf(GATEWAY, service("a", "{address: 192.0.2.1}"), picker(POOL));
+    const serviceEntries = model.serviceEntries.map((entry) => ({
+      ...entry,
+      endpoints: entry.endpoints.map((each) => (health === undefined ? each : { ...each, health })),
+    }));
+    const index = indexServices({ ...model, serviceEntries });
+    const [pool] = model.endpointPickers.flatMap((doc) => resolvedPools(doc, undefined, index));
+    expect(pool?.endpoints?.[0]).toMatchObject({ health: expected, draining });
   });
 });
 

@@ -4,11 +4,12 @@ import type { PickerPool } from "../config/endpoint-picker-model.ts";
 import {
   ADAPTER_LABEL,
   endpointPort,
+  isDraining,
   isUnixSocket,
   MODEL_LABEL,
   namesOf,
+  rankedPriorities,
   scaledWeights,
-  takesRequests,
 } from "../config/endpoint-selection.ts";
 import { appliesTo } from "../config/gateway-scope.ts";
 import type { EndpointPicker, LlmRouter, Locality, Model, ServiceEntry } from "../config/model.ts";
@@ -20,7 +21,11 @@ export interface PickerEndpoint {
   /** As Envoy writes it: `10.0.0.1:80`, `[2001:db8::1]:80`. */
   readonly address: string;
   readonly weight: number;
+  /** 0 first, then 1, 2, ... */
+  readonly priority: number;
   readonly locality: Locality | undefined;
+  /** As far as it keeps requests away; absent for an endpoint that works, or of which nobody says anything. */
+  readonly health: "degraded" | "unhealthy" | undefined;
   /** Empty for all. */
   readonly models: readonly string[];
   readonly adapters: readonly string[];
@@ -63,6 +68,7 @@ function poolEndpoints(
   if (service.entry.resolution !== "STATIC") return undefined;
   const selected = targetEndpoints(target, weights, subset?.labels ?? pool.subset?.labels);
   const weightOf = scaledWeights(selected);
+  const priorityOf = rankedPriorities(selected);
   const endpoints = new Map<string, PickerEndpoint>();
   for (const each of selected) {
     const address = envoyAddress(each.address, endpointPort(each, port));
@@ -71,10 +77,12 @@ function poolEndpoints(
     endpoints.set(address, {
       address,
       weight: weightOf(each),
+      priority: priorityOf(each),
       locality: each.locality,
+      health: each.health === "degraded" || each.health === "unhealthy" ? each.health : undefined,
       models: namesOf(each, MODEL_LABEL),
       adapters: namesOf(each, ADAPTER_LABEL),
-      draining: !takesRequests(each),
+      draining: isDraining(each),
     });
   }
   return [...endpoints.values()];

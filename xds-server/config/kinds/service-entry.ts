@@ -1,6 +1,7 @@
 /** ServiceEntry: https://istio.io/latest/docs/reference/config/networking/service-entry/ */
 import { isIP } from "node:net";
 import { type Cursor, fail } from "../cursor.ts";
+import { isPriority, PRIORITY_LABEL } from "../endpoint-selection.ts";
 import type { AppProtocol, Endpoint, Locality, ServiceEntry, ServicePort } from "../model.ts";
 import { list, map, object, optional, positionOf, type Reader, required, withDefault } from "../reader.ts";
 import { integer, oneOf, text } from "../scalars.ts";
@@ -99,6 +100,12 @@ function checkEndpoint(cursor: Cursor, spec: Spec, endpoint: Endpoint, portNames
   }
   if (isUnix && (!address.startsWith("unix:///") || ports.size > 0)) {
     fail(at, "TM_CONFIG_INVALID_VALUE", "a unix address is unix:///path and has no ports");
+  }
+  const priority = endpoint.labels.get(PRIORITY_LABEL);
+  if (priority !== undefined && !isPriority(priority)) {
+    const position = positionOf(endpoint, "labels");
+    const message = `label ${PRIORITY_LABEL}: ${JSON.stringify(priority)} is not a whole number from 0 to 127`;
+    fail({ ...at, position }, "TM_CONFIG_INVALID_VALUE", message);
   }
   for (const name of ports.keys()) {
     if (portNames.has(name)) continue;
