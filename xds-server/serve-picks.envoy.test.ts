@@ -22,6 +22,7 @@ kind: VirtualService
 metadata: {name: models}
 spec: {hosts: ["*"], http: [{route: [{destination: {host: models.test}}]}]}
 ---`;
+const RETRIED = ROUTES.replace("}]}", '}], retries: {attempts: 2, retryOn: "connect-failure,reset,5xx"}}');
 const ROUTER = `
 apiVersion: tokenmesh.io/v1alpha1
 kind: LLMRouter
@@ -187,15 +188,9 @@ spec:
     async (policy) => {
       const second = (name: string) => name === "c" || name === "d";
       const label = (name: string) => (second(name) ? ', labels: {tokenmesh.io/priority: "1"}' : "");
-      const routes = `
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: models}
-spec: {hosts: ["*"], http: [{route: [{destination: {host: models.test}}], retries: {attempts: 2, retryOn: "connect-failure,reset,5xx"}}]}
----`;
       await start(
         GATEWAY +
-          routes +
+          RETRIED +
           service("models", NAMES, label) +
           picker(`{name: main, host: models.test, policy: ${policy}}`),
       );
@@ -223,6 +218,36 @@ spec: {hosts: ["*"], http: [{route: [{destination: {host: models.test}}], retrie
       expect(JSON.stringify(configs)).toContain('"priority":1');
     },
   );
+
+  it("addresses of version 6 are the same to the server, the filter and Envoy", async () => {
+    const six = await Promise.all(
+      ["v", "w", "x"].map((name) => startReplica({ name, models: ["m", "n"], host: "::1" })),
+    );
+    try {
+      const members = six.map(({ port }) => `{address: "::1", ports: {http: ${port}}}`).join();
+      const entry = service("models", []).replace("endpoints: []", `endpoints: [${members}]`);
+      await start(GATEWAY + RETRIED + entry + picker("{name: main, host: models.test}"));
+      for (const answers of (await talk()).values()) {
+        expect(replicasOf(answers)).toHaveLength(1);
+        for (const { status, replica, served } of answers) {
+          expect(status).toBe(200);
+          expect(served).toBe(`[::1]:${six.find(({ name }) => name === replica)?.port}`);
+        }
+      }
+      // What answers tell of an endpoint finds it by its address: so does quarantine, in all workers.
+      await waitFor(async () => (await counter("answers;pool=main;outcome=served")) === 20, { what: "answers" });
+      const [dead] = six;
+      dead?.failNext({ kind: "refuse" });
+      const answers = [...(await talk()).values()].flat();
+      expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+      expect(replicasOf(answers)).not.toContain(dead?.name);
+      const known = async () => /tokenmesh_loads_endpoints\{state="known"\} 2/.test(await api("/metrics"));
+      await waitFor(known, { timeoutMs: 10_000, what: "loads of the two that are there" });
+      expect(await counter("answers;pool=main;outcome=elsewhere")).toBe(0);
+    } finally {
+      for (const replica of six) await replica.close();
+    }
+  });
 
   it("an endpoint that goes is not picked any more, no request fails; the listener is not drained", async () => {
     const files = (members: readonly string[]) =>

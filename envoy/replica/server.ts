@@ -91,7 +91,7 @@ export async function startReplica(options: ReplicaOptions): Promise<Replica> {
     name,
     models,
     port,
-    url: `http://${host}:${port}`,
+    url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
     requests: log.requests,
     stats: () => ({
       ...counters,

@@ -17,6 +17,7 @@ const COMMA: u8 = 0x2c;
 
 const value = new Bytes();
 const entry = new Bytes();
+const host = new Bytes();
 
 /** Restricts `request` if there is a list. O(entries x endpoints). */
 export function readSubset(config: SubsetConfig, exchange: Exchange, endpoints: Endpoints, picker: PickerPool, request: PickRequest): void {
@@ -70,6 +71,14 @@ function addEntry(from: i32, to: i32, endpoints: Endpoints, picker: PickerPool, 
   const members = endpoints.members;
   for (let slot = members.next(0); slot >= 0; slot = members.next(slot + 1)) {
     const address = picker.address(slot);
-    if (address.equals(entry) || (hostLength(address) == entry.len && address.startsWith(entry))) request.subset.add(slot);
+    if (address.equals(entry) || isHost(address)) request.subset.add(slot);
   }
+}
+
+/** `entry` is the address without its port; of version 6 also without its brackets. */
+function isHost(address: Bytes): bool {
+  const length = hostLength(address);
+  if (length == entry.len) return address.startsWith(entry);
+  host.set(address.ptr + 1, length - 2);
+  return address.at(0) == 0x5b && host.equals(entry);
 }

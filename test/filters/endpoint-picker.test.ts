@@ -213,6 +213,82 @@ describe("nobody to pick", () => {
   });
 });
 
+describe("health and priority", () => {
+  const [one, two, three, four] = addresses(4) as [string, string, string, string];
+  const firsts = async (endpoints: object[]) => {
+    const host = await PickerHost.start({ pools: [poolOf(0, { endpoints, policy: "consistent-hash" })] });
+    const counts: Record<string, number> = {};
+    for (let index = 0; index < 400; index++) {
+      const stream = host.ask(say(topic(`t${index}`, 900)));
+      const [first = "none"] = listOf(stream);
+      counts[first] = (counts[first] ?? 0) + 1;
+      host.answer(stream, { from: first });
+    }
+    return counts;
+  };
+
+  it("an unhealthy endpoint gets nothing, a degraded one what healthy ones cannot take", async () => {
+    const half = await firsts([
+      { address: one },
+      { address: two, health: "unhealthy" },
+      { address: three, health: "degraded" },
+      { address: four, health: "unhealthy" },
+    ]);
+    // 140 % of a quarter, by healthy and by degraded endpoints alike.
+    expect(Object.keys(half).sort()).toEqual([one, three]);
+    expect(half[one] ?? 0).toBeGreaterThan(150);
+    const most = await firsts([{ address: one }, { address: two }, { address: three, health: "degraded" }]);
+    // Two of three are healthy: 93 %.
+    expect(most[three] ?? 0).toBeGreaterThan(0);
+    expect(most[three] ?? 0).toBeLessThan(80);
+    const only = await firsts([{ address: three, health: "degraded" }]);
+    expect(only).toEqual({ [three]: 400 });
+  });
+
+  it("a conversation that spills over stays where it is", async () => {
+    const endpoints = [
+      { address: one },
+      { address: two, health: "unhealthy" },
+      { address: three, priority: 1 },
+      { address: four, priority: 1 },
+    ];
+    const host = await PickerHost.start({ pools: [poolOf(0, { endpoints })] });
+    const seen = new Set<string>();
+    for (let index = 0; index < 40; index++) {
+      const own = new Set<string>();
+      for (let turn = 0; turn < 3; turn++) {
+        const stream = host.ask(say(topic(`t${index}`, 2_000 + turn * 600)));
+        const [first = "none"] = listOf(stream);
+        own.add(first);
+        host.answer(stream, { from: first });
+      }
+      expect(own.size).toBe(1);
+      for (const address of own) seen.add(address);
+    }
+    expect([...seen].sort()).toEqual([one, three, four]);
+  });
+
+  it("a health that changes goes with the next configuration", async () => {
+    const config = (health: string) => ({
+      pools: [
+        poolOf(0, {
+          endpoints: [
+            { address: one, health },
+            { address: two, priority: 1 },
+          ],
+        }),
+      ],
+    });
+    const host = await PickerHost.start(config("unhealthy"));
+    const asked = () => listOf(host.ask(say("a")))[0];
+    expect(asked()).toBe(two);
+    host.configure(config("healthy"));
+    expect(asked()).toBe(one);
+    host.configure(config("degraded"));
+    expect(asked()).toBe(two);
+  });
+});
+
 describe("subsets", () => {
   const config = { pools: [poolOf(4, { subset: { header: "x-subset", metadata: true } })] };
   const [one, two, three] = addresses(4);
@@ -228,6 +304,15 @@ describe("subsets", () => {
       expect([...list].sort()).toEqual([...(allowed as string[])].sort());
     }
   });
+
+  it.each(["[fd00::2]", "fd00::2", "[fd00::2]:8000", "fd00::1:80, fd00::2"])(
+    "of addresses of version 6 are kept: %s",
+    async (hint) => {
+      const endpoints = ["[fd00::1]:8000", "[fd00::2]:8000", "[fd00::2:8000]:80"].map((address) => ({ address }));
+      const host = await PickerHost.start({ pools: [poolOf(0, { endpoints, subset: { header: "x-subset" } })] });
+      expect(listOf(host.ask(say("a"), [["x-subset", hint]]))).toEqual(["[fd00::2]:8000"]);
+    },
+  );
 
   it.each(["", "9.9.9.9", "10.0.0.1:1", ",,", "x".repeat(5_000)])(
     "that leave nobody (%j) are refused",

@@ -1,4 +1,6 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { envoyAddress } from "../../xds-server/resources/picker-pools.ts";
 import { ProxyWasmHost } from "../host/index.ts";
 
 /** Which configurations the picker takes, and what it says of those that it refuses: every fault at once, with its place and what to write instead. */
@@ -61,6 +63,7 @@ const right: [name: string, config: object][] = [
     endpoint({
       weight: 1000,
       priority: 127,
+      health: "degraded",
       locality: "eu/a/1",
       models: ["m"],
       adapters: ["a"],
@@ -142,6 +145,7 @@ const wrong: [name: string, config: string | object, complaint: RegExp][] = [
   ["an unknown field of an endpoint", endpoint({ port: 1 }), /^pools\[0\]\.endpoints\[0\]\.port: unknown field/],
   ["a label that is a number", endpoint({ labels: { a: 1 } }), /^pools\[0\]\.endpoints\[0\]\.labels\.a: must be a/],
   ["a feed from nowhere", { ...pool({}), feed: {} }, /^feed\.cluster: missing/],
+  ["an unknown health", endpoint({ health: "dead" }), /^pools\[0\]\.endpoints\[0\]\.health: must be one of/],
   [
     "a feed that is asked all the time",
     { ...pool({}), feed: { cluster: "c", intervalMs: 49 } },
@@ -174,6 +178,15 @@ const wrong: [name: string, config: string | object, complaint: RegExp][] = [
 
 describe("the picker takes", () => {
   it.each(right)("%s", (_name, config) => expect(faultsOf(config)).toBeNull());
+
+  it("every address of version 6 as the xDS server writes it", () => {
+    fc.assert(
+      fc.property(fc.ipV6(), fc.integer({ min: 1, max: 65_535 }), (address, port) => {
+        expect(faultsOf(endpoint({ address: envoyAddress(address, port) }))).toBeNull();
+      }),
+      { numRuns: 200 },
+    );
+  });
 });
 
 describe("the picker refuses", () => {
