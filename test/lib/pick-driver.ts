@@ -81,6 +81,8 @@ export interface PickExports {
   indexLimit(slot: number, blocks: number): void;
   indexInsert(slot: number, hash: bigint): number;
   indexInsertChain(slot: number, blocks: number): void;
+  indexNow(now: number): void;
+  indexAge(slot: number): number;
   indexFill(slot: number, blocks: number): void;
   indexClear(slot: number): void;
   indexHas(slot: number, hash: bigint): number;

@@ -29,6 +29,10 @@ export interface PickingArm {
   httpFilters(around: Surroundings): JsonObject[];
 }
 
+/** Compiled by main.ts. */
+export const floorSource = { name: "picking-floor", entry: "bench/envoy/picking/wasm/floor.ts" };
+const floorModule = (root: string): string => join(root, `build/bench/${floorSource.name}.wasm`);
+
 const pools = (endpoints: readonly string[]): JsonObject => ({
   pools: [{ name: models, endpoints: endpoints.map((address) => ({ address })) }],
 });
@@ -81,6 +85,15 @@ export const arms: readonly PickingArm[] = [
           max_request_bytes: bufferLimitBytes,
         },
       },
+    ],
+  },
+  {
+    name: "wasm floor",
+    does: "a Wasm filter that holds the body and makes the hostcalls of hash-ring, and thinks nothing: what is between it and `hash-ring` is ours",
+    picks: false,
+    helper: false,
+    httpFilters: ({ root }) => [
+      wasmFilter({ name: "floor", file: floorModule(root), vmId: "bench", configuration: {} }),
     ],
   },
   {

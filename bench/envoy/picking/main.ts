@@ -3,10 +3,11 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { defaultVersion, projectRoot } from "../../../envoy/harness/index.ts";
+import { buildModule } from "../../module.ts";
 import { buildBinaries, buildFilters } from "../binaries.ts";
 import { startCompanion } from "../companion.ts";
 import { machine } from "../machine.ts";
-import { arms } from "./arms.ts";
+import { arms, floorSource } from "./arms.ts";
 import { measurePicking, type RunningPicker, startPicker } from "./measure.ts";
 import { loads, writePrompts } from "./prompts.ts";
 import { type PickingReport, pickingMarkdown, summarisePicking } from "./report.ts";
@@ -22,6 +23,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     buildBinaries(root);
     buildFilters(root, "hash-ring", "llm-gateway");
+    buildModule(root, floorSource);
     const { cores, cpu, kernel, node, go, loadAverage } = machine(root);
     const files = await writePrompts();
     stoppers.push(files.remove);

@@ -148,6 +148,32 @@ describe.each(policies)("%s", (policy) => {
     );
   });
 
+  it("spills over to the next priority in proportion, and requests of one key together", () => {
+    const pool = new TestPool({ policy, bound: 10, least: 1000 });
+    for (const [at, priority] of [0, 0, 1, 1].entries()) pool.add(at + 1, { priority });
+    wasm.build(pool.id);
+    wasm.setHealthy(pool.id, 1, false, 0);
+    const [first = 0, broken, ...others] = pool.counts(1000, unique, 4);
+    // 140 % of a half.
+    expect(Math.abs(first - 700)).toBeLessThan(60);
+    expect(broken).toBe(0);
+    for (const other of others) expect(other).toBeGreaterThan(50);
+    for (let at = 0; at < 20; at++) {
+      const levels = pool.counts(5, () => unique(at), 4);
+      expect([0, 5]).toContain(levels[0]);
+    }
+  });
+
+  it("does not retry at another priority that is on probation", () => {
+    const pool = new TestPool({ policy });
+    const first = pool.add(1);
+    const second = pool.add(2, { priority: 1 });
+    wasm.build(pool.id);
+    expect(pool.pick(unique(1))).toEqual([first, second]);
+    pool.fail(second, 0);
+    expect(pool.pick({ ...unique(1), now: 5000 })).toEqual([first]);
+  });
+
   it("reaches each of 256 endpoints", () => {
     const pool = new TestPool({ policy, capacity: 256, blocks: 20 }).fill(new Array<number>(256).fill(1));
     expect(pool.add(999)).toBe(-1);

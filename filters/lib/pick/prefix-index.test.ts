@@ -192,6 +192,19 @@ describe("a chain", () => {
     expect(matches(chainOf(2, 5), [0], [0])).toEqual([5, [5]]);
   });
 
+  it("was used as a whole when it was used", () => {
+    wasm.indexOpen(2, 100, 10);
+    const chain = chainOf(1, 4);
+    for (const now of [0, 1000]) {
+      wasm.indexNow(now);
+      putChain(chain);
+      wasm.indexInsertChain(0, chain.length);
+    }
+    wasm.indexNow(2500);
+    wasm.indexInsert(0, chain[3] ?? 0n);
+    expect(wasm.indexAge(0)).toBe(1500);
+  });
+
   it("does not count what comes behind a gap", () => {
     wasm.indexOpen(2, 100, 50);
     const chain = chainOf(1, 6);

@@ -347,6 +347,15 @@ export function indexInsertChain(slot: i32, blocks: i32): void {
   index.insertChain(slot, chain, blocks, 0);
 }
 
+/** ms: the time of what comes next. */
+export function indexNow(now: u32): void {
+  index.now = now;
+}
+
+export function indexAge(slot: i32): u32 {
+  return index.age(slot);
+}
+
 export function indexFill(slot: i32, blocks: i32): void {
   index.fill(slot, blocks);
 }
