@@ -76,6 +76,18 @@ describe("a question in bytes that were seen before", () => {
     expect(cache.call(cold).cache).toBe("hit");
   });
 
+  it("is another one to another API", async () => {
+    const cache = await CacheHost.start();
+    // Of chats only such a search makes every answer another one.
+    const body = say("q", { prompt: "q", web_search_options: {} });
+    const choices = [{ index: 0, text: "a", finish_reason: "stop", logprobs: null }];
+    const text = JSON.stringify({ id: "c", object: "text_completion", created: 1, model: "m", choices });
+    for (const expected of ["miss", "hit", "hit"]) {
+      expect(cache.call(body, text, [[":path", "/v1/completions"]])).toMatchObject({ cache: expected, body: text });
+    }
+    expect(cache.call(body).cache).toBe("bypass");
+  });
+
   it("comes in pieces if it asks for them", async () => {
     const cache = await CacheHost.start();
     const list = events("hi");
