@@ -28,7 +28,7 @@ import {
   StreamContext,
 } from "../sdk";
 import { writeModel, writePath } from "./model-text";
-import { Plan, PLAN_PROPERTY, plans } from "./plan";
+import { DIVERTED, Plan, PLAN_PROPERTY, plans } from "./plan";
 import { Target } from "./target";
 
 const HOST_METADATA = Bytes.literal("xds\0upstream_host_metadata");
@@ -64,7 +64,7 @@ class Attempt extends HttpContext {
   }
 
   onRequestHeaders(count: i32, endOfStream: bool): FilterHeadersStatus {
-    if (property.get(PLAN_PROPERTY, value) != Status.Ok) return FilterHeadersStatus.Continue;
+    if (property.get(PLAN_PROPERTY, value) != Status.Ok || value.equals(DIVERTED)) return FilterHeadersStatus.Continue;
     const plan = plans.find(value);
     // Without the plan nobody knows which API was called.
     if (plan === null) return this.refuse(attemptPlanMissing, Api.ChatCompletions);

@@ -17,6 +17,8 @@ import { Fallback } from "./rule";
 import { Target } from "./target";
 
 export const PLAN_PROPERTY = Bytes.literal("tokenmesh.plan");
+/** In place of a handle: another stage has sent the request elsewhere, and no attempt is to be changed. */
+export const DIVERTED = Bytes.literal("diverted");
 
 @final
 export class Plan {

@@ -12,7 +12,7 @@ import { Stage, StageState, Verdict } from "../pipeline/stage";
 import { Bytes, ByteWriter, headers, log, LogLevel, MapType, Metric, property, Status } from "../sdk";
 import { HEDGE, MODEL_HEADER, RoutingConfig, TRY_TIMEOUT } from "./config";
 import { hasKeyParameter, RequestPath, writeModel, writePath } from "./model-text";
-import { Plan, PLAN_PROPERTY, plans } from "./plan";
+import { DIVERTED, Plan, PLAN_PROPERTY, plans } from "./plan";
 import { Fallback, Rule } from "./rule";
 import { Target } from "./target";
 
@@ -82,6 +82,11 @@ export class RoutingStage extends Stage {
     plan.modelStart = exchange.modelStart;
     plan.modelEnd = exchange.modelEnd;
     plan.bodySize = exchange.bodySize;
+  }
+
+  /** Host, path and credential of a target are for that target. */
+  onDiverted(exchange: Exchange): void {
+    if (this.stateOf(exchange).plan !== null) property.set(PLAN_PROPERTY, DIVERTED);
   }
 
   onResponseHeaders(exchange: Exchange): void {

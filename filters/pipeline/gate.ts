@@ -12,6 +12,12 @@ export abstract class Gate {
    */
   abstract proceed(): void;
 
+  /** A held request goes where the caller has pointed it, as with `Verdict.Diverted`. False when that cannot be done any more. */
+  abstract divert(): bool;
+
+  /** It is the effective one. False when nobody holds it any more. For changes of its headers before `divert`. */
+  abstract focus(): bool;
+
   /** Takes a held request out of its way, so that the caller can answer it. False when that cannot be done any more. */
   abstract take(): bool;
 

@@ -137,6 +137,14 @@ export abstract class LlmRoot extends RootContext implements StageHost {
     return this.grpcCall(cluster, service, method, NO_METADATA, message, timeout) == Status.Ok ? grpc.lastId() : 0;
   }
 
+  openStream(cluster: Bytes, service: Bytes, method: Bytes): u32 {
+    return this.grpcStream(cluster, service, method, NO_METADATA) == Status.Ok ? grpc.lastId() : 0;
+  }
+
+  cancelStream(callId: u32): void {
+    this.grpcCancel(callId);
+  }
+
   onGrpcReceive(callId: u32, size: i32): void {
     const read = buffer.get(BufferType.GrpcReceiveBuffer, 0, size, this.message) == Status.Ok;
     this.callAnswered(callId, read ? this.message : null);
@@ -175,6 +183,10 @@ export abstract class LlmRoot extends RootContext implements StageHost {
 
   onSend(exchange: Exchange): void {
     for (let i = 0; i < this.stages.length; i++) unchecked(this.stages[i]).onSend(exchange);
+  }
+
+  onDiverted(exchange: Exchange): void {
+    for (let i = 0; i < this.stages.length; i++) unchecked(this.stages[i]).onDiverted(exchange);
   }
 
   onFirstByte(exchange: Exchange): void {

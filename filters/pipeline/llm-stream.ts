@@ -79,6 +79,8 @@ const enum Phase {
   Held = 3,
   /** Its answer failed, and another takes the place of its body. */
   Replacing = 4,
+  /** Sent elsewhere: only what Envoy itself answers in its place is looked at. */
+  Diverted = 5,
 }
 
 /** What the stages said. */
@@ -371,6 +373,19 @@ export class LlmStream extends HttpContext {
     return true;
   }
 
+  isHeld(): bool {
+    return this.phase == Phase.Held && stream.setEffectiveContext(this.id) == Status.Ok;
+  }
+
+  /** The held request goes elsewhere. */
+  divertRequest(): bool {
+    if (!this.isHeld()) return false;
+    this.next = -1;
+    this.divert();
+    stream.resume(StreamType.HttpRequest);
+    return true;
+  }
+
   resumeAnswer(): void {
     if (!this.answerHeld || stream.setEffectiveContext(this.id) != Status.Ok) return;
     this.answerHeld = false;
@@ -423,6 +438,7 @@ export class LlmStream extends HttpContext {
       if (verdict == Verdict.Hold) this.holds++;
       else if (verdict == Verdict.Wait) this.next = i + 1;
       else if (verdict == Verdict.Answered) return this.answered();
+      else if (verdict == Verdict.Diverted) return this.divert();
     }
     if (!changeBody(exchange)) {
       exchange.routed = false;
@@ -476,6 +492,16 @@ export class LlmStream extends HttpContext {
     return Decision.Goes;
   }
 
+  private divert(): Decision {
+    const exchange = this.exchange;
+    this.phase = Phase.Diverted;
+    exchange.routed = false;
+    exchange.spare = null;
+    this.root.onDiverted(exchange);
+    this.noteCache();
+    return Decision.Goes;
+  }
+
   /** Says for the access log that a cache has answered, if one has. */
   private noteCache(): void {
     const exchange = this.exchange;
@@ -511,6 +537,14 @@ class StreamGate extends Gate {
 
   take(): bool {
     return this.stream.takeRequest();
+  }
+
+  focus(): bool {
+    return this.stream.isHeld();
+  }
+
+  divert(): bool {
+    return this.stream.divertRequest();
   }
 
   proceed(): void {

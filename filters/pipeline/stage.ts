@@ -19,6 +19,8 @@ export const enum Verdict {
   Hold = 2,
   /** Keep the request, and ask the next stage when `Gate.proceed` is called. */
   Wait = 3,
+  /** It goes where this stage has pointed it: no other stage is asked, and what comes back is no answer of a model server. */
+  Diverted = 4,
 }
 
 /** What becomes of an answer behind the piece of it that came. */
@@ -75,6 +77,9 @@ export abstract class Stage {
    */
   onSend(exchange: Exchange): void {}
 
+  /** A stage behind this one has pointed the request elsewhere: what is written for attempts at the upstream must not come there. */
+  onDiverted(exchange: Exchange): void {}
+
   /** Headers of the answer to a routed request, local replies of Envoy included. They may be changed here. */
   onResponseHeaders(exchange: Exchange): void {}
 
@@ -127,6 +132,12 @@ export interface StageHost {
 
   /** Asks for `Stage.onMoment` until no stage waits. */
   hurry(): void;
+
+  /** Opens a gRPC stream without metadata, whose messages come to `Stage.onCallAnswer`, and null at its end. Its id, or 0 when it could not be opened. */
+  openStream(cluster: Bytes, service: Bytes, method: Bytes): u32;
+
+  /** Resets such a stream: nothing more comes of it. */
+  cancelStream(callId: u32): void;
 
   /** Starts a gRPC call without metadata, whose answer comes to `Stage.onCallAnswer`. Its id, or 0 when it could not be started. `timeout` in ms. */
   startCall(cluster: Bytes, service: Bytes, method: Bytes, message: Bytes, timeout: i32): u32;

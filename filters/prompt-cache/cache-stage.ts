@@ -74,7 +74,7 @@ export class CacheStage extends Stage implements RecorderOwner {
     this.recordings = new SegmentPool(config.maxRecordingBytes);
     const lookups = new Lookups(config, metrics, scope);
     this.lookups = lookups;
-    lookups.stage = this;
+    lookups.belong(this);
     log.text(
       LogLevel.Info,
       "prompt cache: " + config.rules.length.toString() + " rules in force, at most " + config.maxBytes.toString() + " bytes of shared data for answers",
@@ -138,8 +138,10 @@ export class CacheStage extends Stage implements RecorderOwner {
     const recorder = recorders.take();
     recorder.belong(this, state);
     state.recorder = recorder;
-    if (recorder.begin(this.recordings, this.config.maxEntryBytes, exchange.api, answerFitness.form, answerFitness.contentType)) exchange.tap = recorder;
-    else this.unfit(state, FlightOutcome.Private);
+    if (recorder.begin(this.recordings, this.config.maxEntryBytes, exchange.api, answerFitness.form, answerFitness.contentType)) {
+      exchange.tap = recorder;
+      recorder.shared = rule.live && exchange.streaming;
+    } else this.unfit(state, FlightOutcome.Private);
   }
 
   onAnswered(exchange: Exchange): void {
@@ -150,14 +152,19 @@ export class CacheStage extends Stage implements RecorderOwner {
     exchange.tap = null;
     const answer = exchange.answer;
     const recording = recorder.kept;
+    // What a stage has ended looks whole.
+    const cut = answer !== null && answer.isDecided;
     if (recording !== null) {
-      // What a stage has ended looks whole.
-      const cut = answer !== null && answer.isDecided;
       const verdict = cut ? AnswerVerdict.Truncated : recorder.end();
       if (verdict == AnswerVerdict.Whole) this.lookups.store(exchange, state, rule, recorder, recording);
       else this.unfit(state, cut ? FlightOutcome.Private : outcomeOf(verdict));
     }
+    this.lookups.close(state, !cut);
     this.release(state);
+  }
+
+  passed(state: CacheState, recorder: Recorder, bytes: Bytes): void {
+    this.lookups.pass(state, recorder, bytes);
   }
 
   gaveUp(state: CacheState, recorder: Recorder): void {
@@ -171,7 +178,7 @@ export class CacheStage extends Stage implements RecorderOwner {
   onEnd(exchange: Exchange): void {
     const state = this.lookups.stateOf(exchange);
     if (state.rule === null) return;
-    this.lookups.forget(state);
+    this.lookups.forget(exchange, state);
     this.settleSpare(state);
     this.release(state);
     state.begin();

@@ -1,4 +1,5 @@
 import { StageState } from "../pipeline/stage";
+import { LiveAnswer } from "./live-answers";
 import { Recorder } from "./recorder";
 import { CacheRule } from "./rule";
 import { Question } from "./service-messages";
@@ -17,6 +18,8 @@ export const enum Step {
   Asks = 3,
   /** Goes upstream, and its answer is stored. */
   Fetches = 4,
+  /** Reads the answer of another request along, at the service. */
+  ReadsAlong = 5,
 }
 
 /** Of one request. */
@@ -61,6 +64,13 @@ export class CacheState extends StageState {
   /** `spare` may stand in for the answer of this request. */
   backedUp: bool = false;
   replay: StoredReplay | null = null;
+  /** Its answer on its way to those who read along; null while nobody does. */
+  live: LiveAnswer | null = null;
+  /** That has failed, and is not tried again. */
+  lost: bool = false;
+  /** Where it is to read along itself. */
+  liveLow: u64 = 0;
+  liveHigh: u64 = 0;
 
   begin(): void {
     this.step = Step.None;
@@ -73,5 +83,7 @@ export class CacheState extends StageState {
     this.backedUp = false;
     this.ticket = 0;
     this.callId = 0;
+    this.live = null;
+    this.lost = false;
   }
 }

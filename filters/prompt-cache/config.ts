@@ -117,9 +117,10 @@ export class PromptCacheReader {
       else if (!FIRST.includes(name)) reader.unknown(at);
     }
     if (isKnown) this.entrySize(config);
-    for (let i = 0; i < config.rules.length; i++) {
-      if (config.rules[i].similarity < 0 || root.get("service") !== null) continue;
-      reader.fail(this.at + "rules[" + i.toString() + "].semantic", "needs service, which knows what is similar");
+    for (let i = 0; i < config.rules.length && root.get("service") === null; i++) {
+      const at = this.at + "rules[" + i.toString() + "].";
+      if (config.rules[i].similarity >= 0) reader.fail(at + "semantic", "needs service, which knows what is similar");
+      if (config.rules[i].live) reader.fail(at + "singleFlight.live", "needs service, where answers are read along");
     }
     const service = config.service;
     if (service !== null && root.get("purges") === null) config.purgeCluster = service.cluster;

@@ -22,6 +22,7 @@ import { MOST_TEXT } from "./question";
 import { Recorder } from "./recorder";
 import { sendAnswer } from "./reply";
 import { CacheRule } from "./rule";
+import { LiveAnswers, pointToFlight } from "./live-answers";
 import { knownTokens, savedMoney } from "./saved-money";
 import { beginPut, StoredValue } from "./service-messages";
 import { SpareEntry, STALE } from "./spare-entry";
@@ -48,6 +49,11 @@ class News extends FlightSink implements AnswersSink {
     if (lookups !== null) lookups.onNews(ticket, news);
   }
 
+  onWanted(ticket: u32): void {
+    const lookups = this.lookups;
+    if (lookups !== null) lookups.onWanted(ticket);
+  }
+
   found(exchange: Exchange, value: StoredValue): void {
     const lookups = this.lookups;
     if (lookups !== null) lookups.found(exchange, value);
@@ -56,8 +62,7 @@ class News extends FlightSink implements AnswersSink {
 
 @final
 export class Lookups implements NewsTaker {
-  /** Set by the stage. */
-  stage: Stage | null = null;
+  private stage: Stage | null = null;
   private readonly purges: PurgeList;
   private readonly memory: AnswerMemory;
   private readonly flights: FlightBoard;
@@ -66,6 +71,8 @@ export class Lookups implements NewsTaker {
   private readonly listeners: WorkerSlots | null;
   /** Requests that wait for others, by ticket. */
   private readonly following: IdTable<Exchange> = new IdTable<Exchange>();
+  /** Null where there is no service. */
+  private live: LiveAnswers | null = null;
   private readonly deferred: DeferredNews = new DeferredNews();
   private handovers: u64 = 0;
   private timeouts: u64 = 0;
@@ -85,6 +92,13 @@ export class Lookups implements NewsTaker {
     this.client = listens ? new AnswersClient(config.service, config.purgeCluster, metrics, purges, news) : null;
     this.listeners = listens ? new WorkerSlots(scope ^ LISTENERS) : null;
     news.lookups = this;
+  }
+
+  /** For whom it works; its place among the stages is known by now. */
+  belong(stage: Stage): void {
+    this.stage = stage;
+    const service = this.config.service;
+    if (service !== null) this.live = new LiveAnswers(service.cluster, this.flights, stage);
   }
 
   stateOf(exchange: Exchange): CacheState {
@@ -122,6 +136,20 @@ export class Lookups implements NewsTaker {
     if (state.ticket != 0) this.finish(state, outcome, milliseconds());
   }
 
+  /** More of an answer that others may read along. */
+  pass(state: CacheState, recorder: Recorder, bytes: Bytes): void {
+    const live = this.live;
+    if (live !== null) live.pass(state, recorder, bytes, this.stage!.host);
+  }
+
+  /** An answer that others may read along has come to its end; `whole` as the client got it, and not cut off here. */
+  close(state: CacheState, whole: bool): void {
+    const live = this.live;
+    if (live === null || state.live === null) return;
+    if (whole) live.complete(state);
+    else live.abandon(state, this.stage!.host);
+  }
+
   /** It is to be answered from the cache only, and cannot. */
   refuse(exchange: Exchange, state: CacheState): Verdict {
     unchecked(this.metrics.rules[state.index]).request(Outcome.Refused);
@@ -131,11 +159,14 @@ export class Lookups implements NewsTaker {
   }
 
   /** The request is over. */
-  forget(state: CacheState): void {
+  forget(exchange: Exchange, state: CacheState): void {
+    this.close(state, false);
+    if (state.step == Step.ReadsAlong) this.noteSaved(exchange, state);
     const client = this.client;
     if (client !== null && state.callId != 0) client.forget(state.callId);
     if (state.ticket == 0) return;
     this.following.delete(state.ticket);
+    this.unlead(state.ticket);
     this.flights.leave(state.ticket, milliseconds());
   }
 
@@ -155,7 +186,18 @@ export class Lookups implements NewsTaker {
   }
 
   onNews(ticket: u32, news: FlightNews): void {
+    const exchange = news == FlightNews.Live ? this.following.get(ticket) : null;
+    if (exchange !== null) {
+      const state = this.stateOf(exchange);
+      state.liveLow = this.flights.liveLow;
+      state.liveHigh = this.flights.liveHigh;
+    }
     this.deferred.add(ticket, news, this.stage!.host);
+  }
+
+  onWanted(ticket: u32): void {
+    const live = this.live;
+    if (live !== null) live.wanted(ticket, this.stage!.host);
   }
 
   /** What a request waited for. */
@@ -167,8 +209,13 @@ export class Lookups implements NewsTaker {
     const rule = state.rule;
     if (rule === null || state.ticket != ticket) return;
     state.at = milliseconds();
-    if (news == FlightNews.Lead) this.goOn(exchange, this.ask(exchange, state, rule));
-    else {
+    if (news == FlightNews.Lead) {
+      this.lead(exchange, state, rule);
+      this.goOn(exchange, this.ask(exchange, state, rule));
+    } else if (news == FlightNews.Live) {
+      state.ticket = 0;
+      this.readAlong(exchange, state, state.liveLow, state.liveHigh);
+    } else {
       state.ticket = 0;
       this.goOn(exchange, news == FlightNews.Look ? this.lookAgain(exchange, state, rule) : this.ask(exchange, state, rule));
     }
@@ -215,7 +262,9 @@ export class Lookups implements NewsTaker {
   onCallAnswer(id: u32, message: Bytes | null): bool {
     const client = this.client;
     const host = this.stage!.host;
-    if (client === null || host === null || !client.receive(host, id, message, milliseconds())) return false;
+    const live = this.live;
+    const ours = (live !== null && live.receive(id, message, host)) || (client !== null && host !== null && client.receive(host, id, message, milliseconds()));
+    if (!ours) return false;
     this.deferred.tell(this);
     return true;
   }
@@ -256,12 +305,17 @@ export class Lookups implements NewsTaker {
       return this.join(exchange, state, rule, stale, true);
     }
     if (role == FlightRole.Alone) return this.ask(exchange, state, rule);
-    state.ticket = flights.ticket;
-    if (role == FlightRole.Leader) return this.ask(exchange, state, rule);
+    const isLive = role == FlightRole.Live;
+    if (isLive && !stale) return this.readAlong(exchange, state, flights.liveLow, flights.liveHigh);
+    state.ticket = isLive ? 0 : flights.ticket;
+    if (role == FlightRole.Leader) {
+      this.lead(exchange, state, rule);
+      return this.ask(exchange, state, rule);
+    }
     if (stale) {
       const found = this.memory.lookFor(state);
-      if (found != Found.Missing || !rule.sharesCalls) {
-        flights.leave(state.ticket, state.at);
+      if (found != Found.Missing || !rule.sharesCalls || isLive) {
+        if (!isLive) flights.leave(state.ticket, state.at);
         state.ticket = 0;
         if (found == Found.Missing) return this.ask(exchange, state, rule);
         return found == Found.Fresh ? this.serve(exchange, state, rule, Outcome.Hit, HIT) : this.serve(exchange, state, rule, Outcome.Stale, STALE);
@@ -270,7 +324,36 @@ export class Lookups implements NewsTaker {
     this.following.set(state.ticket, exchange);
     const host = this.stage!.host;
     if (host !== null) host.hurry();
+    if (rule.live && exchange.streaming) flights.order(state.ticket);
     return this.wait(state, Step.Follows);
+  }
+
+  /** Others may read along what comes of it. */
+  private lead(exchange: Exchange, state: CacheState, rule: CacheRule): void {
+    const live = this.live;
+    if (live !== null && rule.live && exchange.streaming) live.lead(state.ticket, exchange);
+  }
+
+  private unlead(ticket: u32): void {
+    const live = this.live;
+    if (live !== null) live.forget(ticket);
+  }
+
+  /** The request goes to the service, which gives it what comes of another one's answer. */
+  private readAlong(exchange: Exchange, state: CacheState, low: u64, high: u64): Verdict {
+    const gate = state.held ? exchange.gate : null;
+    if (gate !== null && !gate.focus()) return Verdict.Answered;
+    unchecked(this.metrics.rules[state.index]).request(Outcome.Coalesced);
+    exchange.cache = "coalesced";
+    pointToFlight(state, low, high);
+    if (gate !== null) gate.divert();
+    return Verdict.Diverted;
+  }
+
+  /** What reading along has saved, if the answer was one to be kept. */
+  private noteSaved(exchange: Exchange, state: CacheState): void {
+    const rule = state.rule;
+    if (rule !== null && this.memory.find(state) == Found.Fresh) this.countSaved(exchange, state, rule);
   }
 
   /** The call that it waited for has brought something. */
@@ -360,10 +443,15 @@ export class Lookups implements NewsTaker {
 
   private send(exchange: Exchange, state: CacheState, rule: CacheRule, label: Bytes): void {
     state.step = Step.None;
+    this.countSaved(exchange, state, rule);
+    sendAnswer(answer, label, state.low, state.high, rule.showKey, state.similarity, state.at);
+  }
+
+  /** What is in `answer` was given once more. */
+  private countSaved(exchange: Exchange, state: CacheState, rule: CacheRule): void {
     const meta = answer.meta;
     const money = savedMoney(rule, exchange.model, meta);
     unchecked(this.metrics.rules[state.index]).served(answer.body.len, knownTokens(meta.inputTokens), knownTokens(meta.outputTokens), money);
-    sendAnswer(answer, label, state.low, state.high, rule.showKey, state.similarity, state.at);
   }
 
   /** The request is the effective one, and can be answered. */
@@ -383,6 +471,7 @@ export class Lookups implements NewsTaker {
     if (state.ticket == 0) return;
     const ticket = state.ticket;
     state.ticket = 0;
+    this.unlead(ticket);
     this.flights.finish(ticket, outcome, now);
   }
 

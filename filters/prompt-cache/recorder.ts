@@ -14,6 +14,9 @@ const MOST_TYPE: i32 = 128;
 export interface RecorderOwner {
   /** The answer of the request will not be one to be kept, whatever else comes. */
   gaveUp(state: CacheState, recorder: Recorder): void;
+
+  /** More of an answer that others may read along. Borrowed until it returns. */
+  passed(state: CacheState, recorder: Recorder, bytes: Bytes): void;
 }
 
 @final
@@ -22,6 +25,8 @@ export class Recorder extends AnswerTap {
   stream: bool = false;
   /** It is larger than an entry may be, or there is no memory to keep it. */
   dropped: bool = false;
+  /** Others may read it along. */
+  shared: bool = false;
   readonly contentType: Bytes = new Bytes();
 
   private readonly type: StaticArray<u8> = new StaticArray<u8>(MOST_TYPE);
@@ -40,6 +45,7 @@ export class Recorder extends AnswerTap {
   begin(pool: SegmentPool, most: i32, api: Api, form: AnswerForm, contentType: Bytes): bool {
     this.release();
     this.dropped = false;
+    this.shared = false;
     if (contentType.len > MOST_TYPE) return false;
     const check = answerChecks.take();
     if (!check.begin(api, form)) {
@@ -56,6 +62,13 @@ export class Recorder extends AnswerTap {
   }
 
   pass(bytes: Bytes): void {
+    this.keep(bytes);
+    const owner = this.owner;
+    const state = this.state;
+    if (this.shared && owner !== null && state !== null) owner.passed(state, this, bytes);
+  }
+
+  private keep(bytes: Bytes): void {
     const check = this.check;
     const recording = this.recording;
     if (check === null || recording === null) return;

@@ -81,7 +81,7 @@ export class CacheRuleReader {
       else if (name == "staleIfErrorMs") rule.staleIfErrorMs = readLifetime(reader, at, value, 0);
       else if (name == "cache") this.cache(at, value, rule);
       else if (name == "transcode") rule.transcode = reader.flag(at, value);
-      else if (name == "singleFlight") rule.waitMs = this.singleFlight(at, value);
+      else if (name == "singleFlight") this.singleFlight(at, value, rule);
       else if (name == "clientControl") rule.clientControl = reader.flag(at, value);
       else if (name == "showKey") rule.showKey = reader.flag(at, value);
       else if (name == "semantic") rule.similarity = this.semantic(at, value);
@@ -89,6 +89,7 @@ export class CacheRuleReader {
       else if (name == "prices") rule.prices = readPrices(reader, at, value);
       else if (name != "name" && name != "match" && name != "headers") reader.unknown(at);
     }
+    if (rule.live && rule.hitTokens > 0) reader.fail(path + ".singleFlight.live", "counts no tokens; remove it, or hitTokens");
     if (node.get("key") === null) rule.key.push(this.keys.apiKey());
     this.headers(path + ".headers", node.get("headers"), rule);
     rule.identify(this.scope, this.tenantName, this.headerNames, this.ignored);
@@ -143,17 +144,19 @@ export class CacheRuleReader {
     }
   }
 
-  /** How long requests wait for one that is equal, in ms; 0 for not at all. */
-  private singleFlight(path: string, node: JsonNode): i32 {
+  /** Whether requests wait for one that is equal, how long in ms, and whether they read along. */
+  private singleFlight(path: string, node: JsonNode, rule: CacheRule): void {
     const reader = this.reader;
-    if (node.kind == NodeKind.Boolean) return node.number == 1 ? DEFAULT_WAIT_MS : 0;
-    let wait = DEFAULT_WAIT_MS;
-    if (!reader.isObject(path, node)) return wait;
+    if (node.kind == NodeKind.Boolean) {
+      rule.waitMs = node.number == 1 ? DEFAULT_WAIT_MS : 0;
+      return;
+    }
+    if (!reader.isObject(path, node)) return;
     for (let i = 0; i < node.names.length; i++) {
       const at = path + "." + node.names[i];
-      if (node.names[i] == "waitMs") wait = reader.integer(at, node.values[i], 1, MOST_WAIT_MS);
+      if (node.names[i] == "waitMs") rule.waitMs = reader.integer(at, node.values[i], 1, MOST_WAIT_MS);
+      else if (node.names[i] == "live") rule.live = reader.flag(at, node.values[i]);
       else reader.unknown(at);
     }
-    return wait;
   }
 }

@@ -46,6 +46,8 @@ export class CacheRule {
   transcode: bool = false;
   /** Requests that are equal and run at the same time share one call, and wait for it so long, in ms; 0 when they do not. */
   waitMs: i32 = DEFAULT_WAIT_MS;
+  /** They need not wait for the end of a stream: they read along what comes of it. */
+  live: bool = false;
   /** `cache-control` of requests is done as it says. */
   clientControl: bool = true;
   /** Answers name their key. */

@@ -59,6 +59,12 @@ export abstract class Context {
     return status;
   }
 
+  /** Resets a call or stream of this context: nothing more comes of it. */
+  grpcCancel(callId: u32): void {
+    grpc.cancel(callId);
+    callouts.takeGrpc(callId);
+  }
+
   onGrpcReceiveInitialMetadata(callId: u32, count: i32): void {}
   onGrpcReceive(callId: u32, messageSize: i32): void {}
   onGrpcReceiveTrailingMetadata(callId: u32, count: i32): void {}

@@ -5,6 +5,9 @@
  *        -> Local, Remote ... onNews <-----'      '--> Failed:  one who waits is the leader now, of this worker if there is one; the others wait on
  *                                                 '--> Private: all who wait go on their own
  *
+ * A leader whose answer comes in pieces may have it read along (`open`), where there are followers who want that (`order`): these wait no more, and who comes later does not wait at all. What is read
+ * along, and how, is the caller's.
+ *
  * Within a worker, waiting costs no hostcall. Across workers, the flights that run stand in shared data (flight-sets.ts), which decides who leads, and news come by shared queues (flight-mail.ts). Each
  * worker looks into shared data again once a second for each flight of others that it waits for: so a letter may be lost, and a leader whose VM has trapped is replaced once its worker's number is
  * free. Nobody waits longer than it said it would.
@@ -15,6 +18,7 @@
  * Rejected: a lock in shared data, which followers would have to ask for in turn; and flights that only their worker knows, which cost a call for each worker.
  */
 import { FlightClaims, Standing } from "./flight-claims";
+import { Letter } from "./flight-mail";
 import { FlightNews, FlightOutcome, FlightRole, FlightSink } from "./flight-roles";
 import { Flight, FlightKind, FlightTable, Place, Waiter } from "./flight-table";
 
@@ -33,12 +37,17 @@ const MOST_LETTERS: i32 = 1024;
 export class FlightBoard {
   /** Of the last `join` that answered Leader, Local or Remote. Never 0. */
   ticket: u32 = 0;
+  /** Where the leader's answer can be read along: of `FlightRole.Live`, and of `FlightNews.Live` while the sink is told. */
+  liveLow: u64 = 0;
+  liveHigh: u64 = 0;
   /** ms since 1970: `expire` has nothing to do before. */
   nextDeadline: i64 = i64.MAX_VALUE;
 
   // Since the start: requests by role, those that took over among the leaders; who waited too long; flights that only this worker knew of.
   leaders: u64 = 0;
   locals: u64 = 0;
+  /** Of these, and of those who waited, who read along. */
+  live: u64 = 0;
   remotes: u64 = 0;
   alone: u64 = 0;
   timeouts: u64 = 0;
@@ -107,9 +116,50 @@ export class FlightBoard {
     else if (role == FlightRole.Alone) this.alone++;
     if (role == FlightRole.Local || role == FlightRole.Remote) this.nextDeadline = min(this.nextDeadline, until);
     const ticket = this.ticket;
+    const liveLow = this.liveLow;
+    const liveHigh = this.liveHigh;
     this.tell();
     this.ticket = ticket;
+    this.liveLow = liveLow;
+    this.liveHigh = liveHigh;
     return role;
+  }
+
+  /** A request that waits would rather read along: its leader is told. A letter for the first one of a worker that does not lead. */
+  order(ticket: u32): void {
+    const waiter = this.table.of(ticket);
+    const flight = waiter !== null ? waiter.flight : null;
+    if (flight === null) return;
+    const leader = flight.leader;
+    if (leader !== null) this.sink.onWanted(leader.ticket);
+    else if (flight.kind == FlightKind.Following && !flight.ordered) this.claims.order(flight);
+    flight.ordered = true;
+  }
+
+  /** Somebody has asked to read along the answer of this leader. */
+  isWanted(ticket: u32): bool {
+    const flight = this.ledBy(ticket);
+    return flight !== null && ((flight.ordered && flight.first !== null) || flight.wanted != 0);
+  }
+
+  /** The answer of this leader can be read along, at a place that is not 0 and 0: who waits is told. A letter for each worker that asked. */
+  open(ticket: u32, low: u64, high: u64): void {
+    const flight = this.ledBy(ticket);
+    if (flight === null) return;
+    flight.liveLow = low;
+    flight.liveHigh = high;
+    if (flight.ordered) this.informAll(flight, FlightNews.Live);
+    this.claims.show(flight, flight.wanted);
+    flight.wanted = 0;
+    this.tell();
+  }
+
+  /** It can no more, and its call goes on: who comes waits for its end. */
+  shut(ticket: u32): void {
+    const flight = this.ledBy(ticket);
+    if (flight === null) return;
+    flight.liveLow = 0;
+    flight.liveHigh = 0;
   }
 
   /** The leader's call is over. A get and a set, and a hostcall for each worker that is told; none when a follower of this worker takes over. Nothing for other tickets. */
@@ -119,6 +169,8 @@ export class FlightBoard {
     if (waiter === null || flight === null || flight.leader !== waiter) return;
     this.table.close(waiter);
     flight.leader = null;
+    flight.liveLow = 0;
+    flight.liveHigh = 0;
     this.conclude(flight, outcome, now);
     this.tell();
   }
@@ -200,6 +252,12 @@ export class FlightBoard {
     this.claims.traffic(now);
     this.confirm(now);
     let flight = this.table.find(low, high);
+    if (flight !== null && isLive(flight)) {
+      this.live++;
+      this.liveLow = flight.liveLow;
+      this.liveHigh = flight.liveHigh;
+      return FlightRole.Live;
+    }
     if (flight !== null && flight.kind == FlightKind.Ending && flight.outcome == FlightOutcome.Stored && !again) return FlightRole.Look;
     const waiter = this.table.open(id, now, until);
     if (waiter === null) return FlightRole.Alone;
@@ -214,6 +272,8 @@ export class FlightBoard {
       // It is over, and the others could not be told: they wait for this one now.
       this.table.become(flight, FlightKind.Leading);
       flight.failures = 0;
+      flight.ordered = false;
+      flight.wanted = 0;
     }
     if (flight === null || role == FlightRole.Look) {
       this.table.close(waiter);
@@ -275,6 +335,8 @@ export class FlightBoard {
       this.table.become(flight, FlightKind.Leading);
       this.promote(flight);
     } else if (standing == Standing.Over) this.over(flight, FlightNews.Look);
+    // The leader may have changed, or the letter been lost.
+    else if (standing == Standing.Others && flight.ordered) this.claims.order(flight);
   }
 
   private over(flight: Flight, news: FlightNews): void {
@@ -291,12 +353,41 @@ export class FlightBoard {
       const flight = this.table.find(low, high);
       const follows = flight !== null && flight.kind == FlightKind.Following;
       const open = kind == <i32>FlightOutcome.Failed || kind == <i32>FlightOutcome.Abandoned;
-      if (flight === null || !follows) {
+      if (kind == Letter.Wanted) this.want(flight, <u64>1 << mail.number);
+      else if (kind == Letter.Live) this.follow(flight, mail.liveLow, mail.liveHigh);
+      else if (flight === null || !follows) {
         if (open) this.claims.pass(low, high, now);
       } else if (open) this.settle(flight, now);
       else if (kind == <i32>FlightOutcome.Stored) this.over(flight, FlightNews.Look);
       else if (kind == <i32>FlightOutcome.Private) this.over(flight, FlightNews.Alone);
     }
+  }
+
+  /** Followers of another worker want to read along. */
+  private want(flight: Flight | null, worker: u64): void {
+    const leader = flight !== null ? flight.leader : null;
+    if (flight === null || leader === null) return;
+    if (isLive(flight)) {
+      this.claims.show(flight, worker);
+      return;
+    }
+    flight.wanted |= worker;
+    this.sink.onWanted(leader.ticket);
+  }
+
+  /** The answer of another worker's leader can be read along. */
+  private follow(flight: Flight | null, low: u64, high: u64): void {
+    if (flight === null || flight.kind != FlightKind.Following || (low | high) == 0) return;
+    flight.liveLow = low;
+    flight.liveHigh = high;
+    this.over(flight, FlightNews.Live);
+  }
+
+  /** The flight that this request leads; null when it does not. */
+  private ledBy(ticket: u32): Flight | null {
+    const waiter = this.table.of(ticket);
+    const flight = waiter !== null ? waiter.flight : null;
+    return flight !== null && flight.leader === waiter ? flight : null;
   }
 
   /** Who waits longest leads. */
@@ -320,6 +411,12 @@ export class FlightBoard {
   /** Puts one who waits among those who are to be told. */
   private inform(waiter: Waiter, news: FlightNews): void {
     this.table.detach(waiter);
+    const flight = waiter.flight;
+    if (news == FlightNews.Live && flight !== null) {
+      this.live++;
+      waiter.liveLow = flight.liveLow;
+      waiter.liveHigh = flight.liveHigh;
+    }
     if (news != FlightNews.Lead) waiter.flight = null;
     waiter.news = <i32>news;
     this.table.append(this.told, waiter, Place.Told);
@@ -334,10 +431,17 @@ export class FlightBoard {
       const ticket = waiter.ticket;
       const news = <FlightNews>waiter.news;
       this.table.detach(waiter);
+      this.liveLow = waiter.liveLow;
+      this.liveHigh = waiter.liveHigh;
       if (news == FlightNews.Lead) waiter.place = Place.Leading;
       else this.table.close(waiter);
       this.sink.onNews(id, ticket, news);
     }
     this.telling = false;
   }
+}
+
+/** Its leader is of this worker, and its answer can be read along. */
+function isLive(flight: Flight): bool {
+  return flight.kind == FlightKind.Leading && (flight.liveLow | flight.liveHigh) != 0;
 }

@@ -1,6 +1,6 @@
 /** Which worker leads a flight: what one worker reads and writes of the flights of all (flight-sets.ts), under its number (worker-slots.ts), and the letters that go with it (flight-mail.ts). */
 import { Status } from "../sdk";
-import { FlightMail } from "./flight-mail";
+import { FlightMail, Letter } from "./flight-mail";
 import { FlightOutcome } from "./flight-roles";
 import { apart, FlightEntry, FlightSets, FlightState, isStale, isThere, RECENT } from "./flight-sets";
 import { Flight } from "./flight-table";
@@ -106,6 +106,7 @@ export class FlightClaims {
       }
       const led = was == FlightState.Running && this.isLed(entry, now);
       if (led) {
+        flight.leadBy = <i32>entry.slot;
         if ((entry.waiting & bit) != 0) return Standing.Others;
         entry.waiting |= bit;
       } else {
@@ -177,6 +178,19 @@ export class FlightClaims {
       if (status == Status.CasMismatch) continue;
       if (status == Status.Ok) this.write(low, high, FlightOutcome.Abandoned, waiting);
       return;
+    }
+  }
+
+  /** Asks who leads the flight, as `claim` has found, to have its answer read along. A letter. */
+  order(flight: Flight): void {
+    const own = this.slots.index;
+    if (own >= 0 && flight.leadBy != own) this.mail.send(flight.leadBy, Letter.Wanted, flight.low, flight.high, own);
+  }
+
+  /** Tells workers where the answer of the flight can be read along. A letter to each. */
+  show(flight: Flight, workers: u64): void {
+    for (let rest = workers; rest != 0; rest &= rest - 1) {
+      this.mail.send(<i32>ctz(rest), Letter.Live, flight.low, flight.high, 0, flight.liveLow, flight.liveHigh);
     }
   }
 

@@ -2,7 +2,8 @@
  * Tells other workers what became of a flight that they wait for, by a shared queue for each number of a worker (worker-slots.ts).
  *
  *   queue "tm.pf.1.<scope>.q" + digit of the number
- *   letter    |magic u32|kind u8|0 u8 x 3|key u64 x 2|                                              24 bytes, little-endian
+ *   letter    |magic u32|kind u8|number u8|0 u8 x 2|key u64 x 2|                                     24 bytes, little-endian
+ *             ... |where the answer can be read along u64 x 2|                                       40 bytes, of that kind
  *
  * Envoy keeps what is put into a queue until somebody takes it out, and queues cannot be removed. So only who is there gets letters, at most one for each time that it said it waits; and who gets a
  * number takes over its queue, with what lies in it. A letter is a hint: whoever gets none finds in shared data what it would have said.
@@ -12,7 +13,16 @@ import { flightKey } from "./flight-sets";
 import { keyDigit, MAX_WORKERS } from "./worker-slots";
 
 const LETTER: i32 = 24;
+const LIVE_LETTER: i32 = 40;
 const MAGIC: u32 = 0x314d6d74;
+
+/** Kinds besides those of `FlightOutcome`. */
+export const enum Letter {
+  /** Followers of the worker with `number` want to read along. */
+  Wanted = 16,
+  /** The answer can be read along, at `liveLow` and `liveHigh`. */
+  Live = 17,
+}
 
 @final
 export class FlightMail {
@@ -25,12 +35,15 @@ export class FlightMail {
   kind: i32 = 0;
   low: u64 = 0;
   high: u64 = 0;
+  number: i32 = 0;
+  liveLow: u64 = 0;
+  liveHigh: u64 = 0;
 
   /** By number; 0: not known yet. */
   private readonly queues: StaticArray<u32> = new StaticArray<u32>(MAX_WORKERS);
   private readonly name: Bytes;
   private readonly own: Bytes = new Bytes();
-  private readonly letter: StaticArray<u8> = new StaticArray<u8>(LETTER);
+  private readonly letter: StaticArray<u8> = new StaticArray<u8>(LIVE_LETTER);
   private readonly view: Bytes = new Bytes();
   private readonly taken: Bytes = new Bytes();
 
@@ -44,14 +57,16 @@ export class FlightMail {
     this.queue = sharedQueue.register(this.name) == Status.Ok ? sharedQueue.lastId() : 0;
   }
 
-  /** Two hostcalls for the first letter to a number, then one. */
-  send(slot: i32, kind: i32, low: u64, high: u64): void {
+  /** Two hostcalls for the first letter to a number, then one. `number`: with `Wanted`; `liveLow` and `liveHigh`: with `Live`. */
+  send(slot: i32, kind: i32, low: u64, high: u64, number: i32 = 0, liveLow: u64 = 0, liveHigh: u64 = 0): void {
     const letter = changetype<usize>(this.letter);
     store<u32>(letter, MAGIC);
-    store<u32>(letter, <u32>kind, 4);
+    store<u32>(letter, <u32>kind | (<u32>number << 8), 4);
     store<u64>(letter, low, 8);
     store<u64>(letter, high, 16);
-    this.view.set(letter, LETTER);
+    store<u64>(letter, liveLow, 24);
+    store<u64>(letter, liveHigh, 32);
+    this.view.set(letter, kind == Letter.Live ? LIVE_LETTER : LETTER);
     let queue = unchecked(this.queues[slot]);
     // A queue is gone when all VMs were gone for a moment; it has another id then.
     if (queue != 0 && sharedQueue.enqueue(queue, this.view) == Status.Ok) return;
@@ -66,8 +81,15 @@ export class FlightMail {
     const mark = scratch.mark();
     const letter = this.taken;
     const found = this.queue != 0 && sharedQueue.dequeue(this.queue, letter) == Status.Ok;
-    const valid = found && letter.len == LETTER && load<u32>(letter.ptr) == MAGIC;
-    this.kind = valid ? <i32>load<u32>(letter.ptr, 4) : -1;
+    const known = found && letter.len >= LETTER && load<u32>(letter.ptr) == MAGIC;
+    const kind = known ? <i32>load<u8>(letter.ptr, 4) : -1;
+    const number = known ? <i32>(load<u32>(letter.ptr, 4) >> 8) : 0;
+    const live = kind == Letter.Live;
+    const valid = known && letter.len == (live ? LIVE_LETTER : LETTER) && (number == 0 || (kind == Letter.Wanted && number < MAX_WORKERS));
+    this.kind = valid ? kind : -1;
+    this.number = number;
+    this.liveLow = valid && live ? load<u64>(letter.ptr, 24) : 0;
+    this.liveHigh = valid && live ? load<u64>(letter.ptr, 32) : 0;
     this.low = valid ? load<u64>(letter.ptr, 8) : 0;
     this.high = valid ? load<u64>(letter.ptr, 16) : 0;
     scratch.rewind(mark);

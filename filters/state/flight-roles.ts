@@ -11,6 +11,8 @@ export const enum FlightRole {
   Remote = 3,
   /** A flight with this key ended in the last second, maybe after the caller looked into the cache: look, and join `again`. */
   Look = 4,
+  /** The leader is of this worker, and its answer can be read along: `liveLow` and `liveHigh` of the board say where. There is no ticket. */
+  Live = 5,
 }
 
 /** How a leader's call ended. */
@@ -32,6 +34,8 @@ export const enum FlightNews {
   Lead = 1,
   /** Go upstream without sharing. */
   Alone = 2,
+  /** The leader's answer can be read along: `liveLow` and `liveHigh` of the board say where. */
+  Live = 3,
 }
 
 export abstract class FlightSink {
@@ -41,4 +45,7 @@ export abstract class FlightSink {
    * A local reply from here stops the iteration of whatever callback the board was called from, as Envoy sees it: so no answer of another stream may be on its way then. `onLog`, ticks and queues do.
    */
   abstract onNews(id: u32, ticket: u32, news: FlightNews): void;
+
+  /** Somebody would like to read along the answer of a leader of this worker (`FlightBoard.order`). */
+  onWanted(ticket: u32): void {}
 }

@@ -54,6 +54,15 @@ export class Flight {
   failures: i32;
   /** It stands in shared data. */
   shared: bool;
+  /** Number of the worker that leads it, where another one does. */
+  leadBy: i32;
+  /** A follower of this worker wants to read along. */
+  ordered: bool;
+  /** Of workers whose followers want to; a bit for each number. */
+  wanted: u64;
+  /** Where the leader's answer can be read along; 0 and 0: nowhere. */
+  liveLow: u64;
+  liveHigh: u64;
 }
 
 /** A request. */
@@ -72,6 +81,9 @@ export class Waiter {
   next: Waiter | null;
   place: Place;
   news: i32;
+  /** With `FlightNews.Live`. */
+  liveLow: u64;
+  liveHigh: u64;
 }
 
 @final

@@ -182,6 +182,19 @@ describe("the filter", () => {
     }
   });
 
+  it("may have streams read along, if there is a service and hits count nothing", () => {
+    const live = rule({ singleFlight: { waitMs: 5, live: true } });
+    expect(JSON.parse(serverWrites({ ...live, service: true }, "c") ?? "")).toMatchObject(live);
+    // Without an address of its own the server has no Envoy ask it.
+    expect(JSON.parse(serverWrites({ ...live, service: true }) ?? "").rules[0].singleFlight).toEqual({ waitMs: 5 });
+    expect(filterTakes({ ...live, service: { cluster: "c" } })).toBe(true);
+    const counts = rule({ singleFlight: { live: true }, hitTokens: 1 });
+    expect([
+      filterTakes({ ...counts, service: { cluster: "c" } }),
+      serverWrites({ ...counts, service: true }, "c"),
+    ]).toEqual([false, undefined]);
+  });
+
   it("may ask a service", () => {
     expect(one("service", field({ service: { cluster: "c" } }))).toBe("c timeout=50 ttl=86400000");
     const written = { cluster: "c", timeoutMs: 10_000, ttlMs: 2_592_000_000 };

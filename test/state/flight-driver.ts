@@ -10,11 +10,11 @@ export const enqueue = "proxy_enqueue_shared_queue";
 export const dequeue = "proxy_dequeue_shared_queue";
 
 /** As the enumerations of filters/state/flight-board.ts. */
-export const roles = ["alone", "leader", "local", "remote", "look"] as const;
+export const roles = ["alone", "leader", "local", "remote", "look", "live"] as const;
 export type Role = (typeof roles)[number];
 export const outcomes = ["stored", "failed", "abandoned", "private"] as const;
 export type Outcome = (typeof outcomes)[number];
-export const newsOf = ["look", "lead", "alone"] as const;
+export const newsOf = ["look", "lead", "alone", "live", "wanted"] as const;
 export type News = (typeof newsOf)[number];
 const reactions = ["none", "rejoin", "leave"] as const;
 
@@ -27,6 +27,7 @@ export interface Told {
   news: News;
   /** What a reaction to it has joined as. */
   role?: Role;
+  /** The ticket of that; of `live`, where to read along. */
   joined: number;
 }
 
@@ -90,6 +91,29 @@ export class FlightWorker {
     const until = BigInt(now + wait);
     const role = this.#call("join", this.number, low, high, id, until, BigInt(now), again ? 1 : 0);
     return { role: roles[role] as Role, ticket: this.#call("ticketOf", this.number) };
+  }
+
+  /** Wants to read along. */
+  order(ticket: number): void {
+    this.#call("order", this.number, ticket);
+  }
+
+  isWanted(ticket: number): boolean {
+    return this.#call("isWanted", this.number, ticket) !== 0;
+  }
+
+  /** @param place not 0 */
+  open(ticket: number, place: number): void {
+    this.#call("openLive", this.number, ticket, BigInt(place), 0n);
+  }
+
+  shut(ticket: number): void {
+    this.#call("shut", this.number, ticket);
+  }
+
+  /** Where to read along, of the last join. */
+  place(): number {
+    return this.#call("placeOf", this.number);
   }
 
   finish(ticket: number, outcome: Outcome, now: number): void {

@@ -41,7 +41,7 @@ export interface CacheRule {
   readonly cache: CachedRequests;
   readonly transcode: boolean;
   /** Requests that are equal and run at the same time share one call; undefined when they do not. */
-  readonly singleFlight: { readonly waitMs: number } | undefined;
+  readonly singleFlight: SingleFlight | undefined;
   /** An answer to a question like it will do as well, with at least that similarity; undefined for the server's own threshold, and for a rule that wants the same question. */
   readonly semantic: SimilarQuestions | undefined;
   readonly clientControl: boolean;
@@ -50,6 +50,12 @@ export interface CacheRule {
   readonly hitTokens: number;
   /** US dollars per million tokens, for what hits save. */
   readonly prices: readonly ModelPrice[] | undefined;
+}
+
+export interface SingleFlight {
+  readonly waitMs: number;
+  /** Streams are read along at the server's service, while they come. */
+  readonly live: boolean;
 }
 
 export interface SimilarQuestions {

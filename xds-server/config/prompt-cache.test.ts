@@ -99,7 +99,7 @@ describe("a valid PromptCache", () => {
           staleIfErrorMs: 0,
           cache: { temperature: "unset", tools: false, choices: false },
           transcode: false,
-          singleFlight: { waitMs: 60_000 },
+          singleFlight: { waitMs: 60_000, live: false },
           semantic: undefined,
           clientControl: true,
           showKey: true,
@@ -120,8 +120,10 @@ describe("a valid PromptCache", () => {
   it("may share calls, and for how long", () => {
     const flight = (text: string) => specOf(inRule(`singleFlight: ${text}`)).rules[0]?.singleFlight;
     expect(flight("false")).toBeUndefined();
-    expect([flight("true"), flight("{}"), flight("")]).toEqual(new Array(3).fill({ waitMs: 60_000 }));
-    expect(flight("{waitMs: 10}")).toEqual({ waitMs: 10 });
+    expect([flight("true"), flight("{}"), flight("")]).toEqual(new Array(3).fill({ waitMs: 60_000, live: false }));
+    expect(flight("{waitMs: 10}")).toEqual({ waitMs: 10, live: false });
+    const live = `${field("service: true")}      singleFlight: {live: true}\n`;
+    expect(specOf(live).rules[0]?.singleFlight).toEqual({ waitMs: 60_000, live: true });
   });
 
   it("has room for its entries, however small it is", () => {
@@ -172,6 +174,13 @@ describe("errors of one value", () => {
     ["a duration", inRule("staleIfErrorMs: 1h"), "WRONG_TYPE 9 1h"],
     ["a temperature", inRule("cache: {temperature: 0}"), "INVALID_VALUE 9 0"],
     ["shared calls", inRule("singleFlight: {waitMs: 0}"), "INVALID_VALUE 9 0"],
+    ["streams to read along without a service", inRule("singleFlight: {live: true}"), "CONFLICT 9 {live"],
+    [
+      "streams to read along that count",
+      `${field("service: true")}      hitTokens: 1\n      singleFlight: {live: true}\n`,
+      "CONFLICT 11 {live",
+    ],
+    ["streams to read along in a word", inRule("singleFlight: {live: yes}"), "WRONG_TYPE 9 yes"],
     ["a key", inRule("key: [{header: x-llm-a}]"), "INVALID_VALUE 9 x-llm-a"],
     ["a header", inRule("headers: [x-gateway-destination-endpoint]"), "INVALID_VALUE 9 x-gateway-destination-endpoint"],
     ["a missing key", inRule("missingKey: skip"), "INVALID_VALUE 9 skip"],

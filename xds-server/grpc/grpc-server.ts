@@ -34,6 +34,9 @@ export interface TlsOptions {
   readonly clientCa?: string;
 }
 
+/** Answers a POST that is no gRPC call. */
+export type PageMethod = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
+
 export interface GrpcServerOptions extends UnaryLimits {
   readonly host: string;
   /** 0 takes a free one. */
@@ -43,6 +46,8 @@ export interface GrpcServerOptions extends UnaryLimits {
   /** By path, such as "/grpc.health.v1.Health/Check". */
   readonly methods: ReadonlyMap<string, UnaryMethod>;
   readonly streams?: ReadonlyMap<string, StreamMethod>;
+  /** What else is answered, by path. */
+  readonly pages?: ReadonlyMap<string, PageMethod>;
   /** Calls under way on one connection. */
   readonly maxCalls: number;
   /** Connections; more are closed at once. No limit by default. */
@@ -159,12 +164,14 @@ function accept(
   stream: ServerHttp2Stream,
   headers: CallHeaders,
   connection: Connection,
-  { methods, streams }: GrpcServerOptions,
+  { methods, streams, pages }: GrpcServerOptions,
 ): void {
   const path = headers[":path"] ?? "";
   const unary = methods.get(path);
   const streaming = unary === undefined ? streams?.get(path) : undefined;
+  const page = pages?.get(path.split("?", 1).join());
   if (headers[":method"] !== "POST") leave(stream, { ":status": 405 });
+  else if (page !== undefined) page(stream, headers);
   else if (!/^application\/grpc(?:$|[+;])/.test(headers["content-type"] ?? "")) leave(stream, { ":status": 415 });
   else if (unary !== undefined) serveUnary(stream, unary, connection);
   else if (streaming === undefined) refuse(stream, Status.unimplemented, "no such method");

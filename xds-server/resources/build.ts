@@ -3,6 +3,7 @@ import { TypeUrl } from "../../protos/index.ts";
 import { createResource, type Reference, type Resource } from "../cache/index.ts";
 import { appliesTo } from "../config/gateway-scope.ts";
 import type { Gateway, Model, VirtualService } from "../config/model.ts";
+import { readsAlong } from "./cache-configuration.ts";
 import { type BuiltTarget, targetResources } from "./cluster-resources.ts";
 import { type EndpointWeights, NO_WEIGHTS } from "./endpoint-weights.ts";
 import { filterResources } from "./filter-resources.ts";
@@ -21,7 +22,13 @@ import { filterOf, type LlmFilter, llmFilters } from "./llm-filters.ts";
 import { pickedClusters } from "./picker-pools.ts";
 import { ResourceMemo } from "./resource-memo.ts";
 import { routeTable } from "./routes.ts";
-import { ANSWERS_CLUSTER, LOADS_CLUSTER, type ServerAddress, serverCluster } from "./server-clusters.ts";
+import {
+  ANSWERS_CLUSTER,
+  FLIGHTS_CLUSTER,
+  LOADS_CLUSTER,
+  type ServerAddress,
+  serverCluster,
+} from "./server-clusters.ts";
 import { clusterTargets, indexServices, type ServiceIndex } from "./service-index.ts";
 import { needsStreamEnd, streamEndName } from "./stream-end.ts";
 import { secretReferences, secretResources } from "./tls.ts";
@@ -98,9 +105,14 @@ function referenceKey({ typeUrl, name }: Reference): string {
 /** Of the services of this server, those that a filter asks. */
 function serverClusters(server: ServerAddress, filters: readonly BuiltFilter[]): readonly Resource[] {
   const asked = new Set(filters.flatMap(({ picker, cache }) => [picker?.feedCluster, cache?.answersCluster]));
-  return [LOADS_CLUSTER, ANSWERS_CLUSTER]
+  if (filters.some(hasReaders)) asked.add(FLIGHTS_CLUSTER);
+  return [LOADS_CLUSTER, ANSWERS_CLUSTER, FLIGHTS_CLUSTER]
     .filter((name) => asked.has(name))
     .map((name) => createResource(TypeUrl.cluster, name, serverCluster(name, server)));
+}
+
+function hasReaders({ cache }: BuiltFilter): boolean {
+  return cache !== undefined && readsAlong(cache);
 }
 
 function gatewayResources(
@@ -124,7 +136,7 @@ function gatewayResources(
   const bufferBytes = filter === undefined ? DEFAULT_BUFFER_BYTES : filterBufferBytes(filter);
   const ofServers = gateway.servers.flatMap((server) => {
     const name = listenerName(gateway, server);
-    const { object, clusters } = routeTable(name, server, services, filter?.router, index);
+    const { object, clusters } = routeTable(name, server, services, filter?.router, index, own.some(hasReaders));
     const inputs = [gateway, server, filterNames.join("\n"), filters.picks, bufferBytes];
     return [
       memo.resource(`LDS ${name}`, inputs, () =>

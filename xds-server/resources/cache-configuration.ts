@@ -1,13 +1,18 @@
 /** The member `promptCache` of llm-gateway, and all of prompt-cache besides the traffic. */
 import { fullName } from "../config/gateway-scope.ts";
 import type { PromptCache } from "../config/model.ts";
-import type { CacheRule } from "../config/prompt-cache-model.ts";
+import type { CacheRule, SingleFlight } from "../config/prompt-cache-model.ts";
 import { type Json, type JsonObject, keyPartJson, matchJson, priceJson } from "./plugin-configuration.ts";
 
 /** A cache, and the cluster of this server's service for answers, which knows what is to be forgotten, too: undefined when Envoys cannot ask it. */
 export interface CacheConfiguration {
   readonly document: PromptCache;
   readonly answersCluster: string | undefined;
+}
+
+/** Some rule of it has streams read along at this server. */
+export function readsAlong({ document, answersCluster }: CacheConfiguration): boolean {
+  return answersCluster !== undefined && document.spec.rules.some(({ singleFlight }) => singleFlight?.live === true);
 }
 
 export function cacheJson({ document, answersCluster: cluster }: CacheConfiguration): JsonObject {
@@ -23,11 +28,11 @@ export function cacheJson({ document, answersCluster: cluster }: CacheConfigurat
     ignore,
     service: service && cluster && { cluster, timeoutMs: service.timeoutMs, ttlMs: service.ttlMs },
     purges: cluster && { cluster },
-    rules: rules.map(ruleJson),
+    rules: rules.map((rule) => ruleJson(rule, cluster !== undefined)),
   };
 }
 
-function ruleJson(rule: CacheRule): Json {
+function ruleJson(rule: CacheRule, asks: boolean): Json {
   const { temperature, tools, choices } = rule.cache;
   return {
     name: rule.name,
@@ -40,11 +45,16 @@ function ruleJson(rule: CacheRule): Json {
     staleIfErrorMs: rule.staleIfErrorMs,
     cache: { temperature, tools, choices },
     transcode: rule.transcode,
-    singleFlight: rule.singleFlight === undefined ? false : { waitMs: rule.singleFlight.waitMs },
+    singleFlight: rule.singleFlight === undefined ? false : flightJson(rule.singleFlight, asks),
     semantic: rule.semantic && (rule.semantic.threshold === undefined || { threshold: rule.semantic.threshold }),
     clientControl: rule.clientControl,
     showKey: rule.showKey,
     hitTokens: rule.hitTokens,
     prices: rule.prices?.map(priceJson),
   };
+}
+
+/** `live` only where it is wanted: filters from before do not know it. */
+function flightJson({ waitMs, live }: SingleFlight, asks: boolean): Json {
+  return live && asks ? { waitMs, live } : { waitMs };
 }

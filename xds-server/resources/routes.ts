@@ -6,6 +6,7 @@ import type { GatewayServer, LlmRouter, VirtualService } from "../config/model.t
 import { clustersOf, httpRoutes } from "./http-routes.ts";
 import { protoDuration } from "./proto-values.ts";
 import { DEFAULT_RETRY, retryPolicy } from "./retry-policy.ts";
+import { FLIGHTS_CLUSTER, flightRoute } from "./server-clusters.ts";
 import type { ServiceIndex } from "./service-index.ts";
 
 /** The route table of one listener, and the clusters that its routes name, in byte order. */
@@ -20,13 +21,14 @@ interface VirtualHost {
   readonly catchAll: ProtoObject[];
 }
 
-/** A virtual host per host name: the route to LLM targets first, then routes in the order of the files. */
+/** A virtual host per host name: the route of requests that read along, the route to LLM targets first, then routes in the order of the files. */
 export function routeTable(
   name: string,
   server: GatewayServer,
   virtualServices: readonly VirtualService[],
   router: LlmRouter | undefined,
   index: ServiceIndex,
+  readsAlong = false,
 ): RouteTable {
   const byHost = new Map<string, VirtualHost>();
   const virtualHost = (domain: string): VirtualHost => {
@@ -51,6 +53,8 @@ export function routeTable(
       }
     }
   }
+  const flightRoutes = readsAlong ? [flightRoute()] : [];
+  if (readsAlong) clusters.add(FLIGHTS_CLUSTER);
   const object = {
     name,
     // A client may add the port to the host name, whichever port the listener was given.
@@ -58,7 +62,7 @@ export function routeTable(
     virtual_hosts: [...byHost.values()].map(({ domain, routes, catchAll }) => ({
       name: domain,
       domains: [domain],
-      routes: [...llmRoutes, ...routes, ...catchAll],
+      routes: [...flightRoutes, ...llmRoutes, ...routes, ...catchAll],
     })),
   };
   return { object, clusters: [...clusters].sort() };

@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import { TypeUrl, toJson } from "../../protos/index.ts";
 import { buildResources } from "../../test/fixtures/built-resources.ts";
 import { formatError, parseConfig } from "../config/index.ts";
+import { FLIGHT_HEADER, FOLLOW_PATH } from "../state/answers/flight-protocol.ts";
 import type { ServerAddress } from "./server-clusters.ts";
 
 /** The clusters by which filters ask this server: which there are, and where they lead. */
@@ -62,6 +63,55 @@ it("a cache asks what is to be forgotten, and for answers if it is told to", () 
     const { configurations } = built(HERE, cache(fields));
     expect([configurations.includes(purges), configurations.includes(service)]).toEqual([true, true]);
   }
+});
+
+it("streams that are read along have a route in front of all others, to a cluster with room for them", () => {
+  const gateway = `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: all}
+spec: {hosts: [b.test, "*"], http: [{route: [{destination: {host: a.test}}]}]}
+`;
+  const tables = (server: ServerAddress | undefined, fields: string) => {
+    const text = cache("").replace(
+      "{name: all}]}",
+      `{name: all, singleFlight: {live: true}}], service: true}${fields}`,
+    );
+    const result = parseConfig([SERVICE, gateway, text].map((each, index) => ({ file: `${index}`, text: each })));
+    if (!result.ok) throw new Error(result.errors.map(formatError).join("\n"));
+    const resources = buildResources(result.model, MODULES, server);
+    return resources.filter(({ typeUrl }) => typeUrl === TypeUrl.route);
+  };
+  const [table] = tables(HERE, "");
+  const { virtual_hosts: hosts } = toJson("google.protobuf.Any", table?.any ?? new Uint8Array()) as {
+    virtual_hosts: { routes: Record<string, object>[] }[];
+  };
+  expect(hosts.map(({ routes }) => routes.map(({ name }) => name))).toEqual(
+    new Array(2).fill(["tokenmesh-flights", "default.all.0"]),
+  );
+  expect(hosts[0]?.routes[0]).toMatchObject({
+    match: { prefix: "/", headers: [{ name: FLIGHT_HEADER, present_match: true }] },
+    request_headers_to_remove: expect.arrayContaining(["authorization", "x-api-key", "cookie"]),
+    route: {
+      cluster: "tokenmesh-flights",
+      timeout: { seconds: 0 },
+      regex_rewrite: { pattern: { regex: "^/.*$" }, substitution: FOLLOW_PATH },
+    },
+  });
+  expect(table?.references.map(({ name }) => name)).toContain("tokenmesh-flights");
+  expect(
+    JSON.stringify(toJson("google.protobuf.Any", tables(undefined, "")[0]?.any ?? new Uint8Array())),
+  ).not.toContain("flight");
+  const live = cache(", service: true").replace("{name: all}", "{name: all, singleFlight: {live: true}}");
+  const { names, clusters } = built(HERE, live);
+  expect(names).toEqual(["tokenmesh-answers", "tokenmesh-flights"]);
+  expect(clusters[1]).toMatchObject({ circuit_breakers: { thresholds: [{ max_requests: { value: 16_384 } }] } });
+  expect(built(undefined, live).names).toEqual([]);
 });
 
 it("nobody is told to ask a server whose address is not known", () => {

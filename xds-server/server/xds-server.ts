@@ -5,6 +5,7 @@ import type { SnapshotCache } from "../cache/index.ts";
 import { ServerError } from "../errors.ts";
 import {
   type GrpcServer,
+  type PageMethod,
   type StreamMethod,
   splitAddress,
   startGrpcServer,
@@ -42,9 +43,11 @@ import { SharedBodies } from "./shared-bodies.ts";
 import type { Authorize, StreamContext } from "./stream-context.ts";
 import { openNacks, type StreamRegistry } from "./stream-registry.ts";
 
-/** Unary calls on the same port, by path. */
+/** What else is on the same port, by path. */
 export interface SideService {
   readonly methods: ReadonlyMap<string, UnaryMethod>;
+  readonly streams?: ReadonlyMap<string, StreamMethod>;
+  readonly pages?: ReadonlyMap<string, PageMethod>;
 }
 
 export interface XdsContext {
@@ -107,6 +110,8 @@ export async function startXdsServer(
   const loads = context.loads ?? new LoadReports({ now: context.now });
   streams.set(LOAD_STATS_PATH, (call) => serveLoadReports(call, { ...streamContext, loads }));
   streams.set(STREAM_STATUS_PATH, (call) => serveClientStatus(call, streamContext));
+  for (const service of services) for (const [path, method] of service.streams ?? []) streams.set(path, method);
+  const pages = new Map(services.flatMap((service) => [...(service.pages ?? [])]));
   const methods = new Map(services.flatMap((service) => [...service.methods]));
   methods.set(FETCH_STATUS_PATH, fetchClientStatus(streamContext));
   let server: GrpcServer;
@@ -117,6 +122,7 @@ export async function startXdsServer(
       tls: options.tls,
       methods,
       streams,
+      pages,
       maxMessageBytes: MAX_REQUEST_BYTES,
       maxPendingBytes: MAX_PENDING_BYTES,
       maxCalls: MAX_CALLS_PER_CONNECTION,

@@ -15,6 +15,8 @@ const enum Reaction {
   Leave = 2,
 }
 
+/** In place of news: a leader is wanted. */
+const WANTED: i64 = 4;
 /** Words that the sink was told: board, id, ticket, news, and the role and ticket of a reaction. */
 const ROOM: i32 = 1 << 16;
 const RECORD: i32 = 6;
@@ -38,12 +40,21 @@ class Sink extends FlightSink {
       role = board.join(low_, high_, id, until_, now_, true);
       joined = board.ticket;
     } else if (reaction == Reaction.Leave) board.leave(ticket_, now_);
+    else if (news == FlightNews.Live) joined = <u32>(board.liveLow ^ board.liveHigh);
+    this.note(id, ticket, <i64>news, role, joined);
+  }
+
+  onWanted(ticket: u32): void {
+    this.note(0, ticket, WANTED, -1, 0);
+  }
+
+  private note(id: u32, ticket: u32, news: i64, role: i32, joined: u32): void {
     if (words + RECORD > ROOM) return;
     const at = told + (<usize>words << 3);
     store<i64>(at, this.number);
     store<i64>(at, id, 8);
     store<i64>(at, ticket, 16);
-    store<i64>(at, <i64>news, 24);
+    store<i64>(at, news, 24);
     store<i64>(at, role, 32);
     store<i64>(at, joined, 40);
     words += RECORD;
@@ -128,6 +139,31 @@ export function leave(board: i32, ticket: u32, now: i64): void {
   const mark = enter();
   boards[board].leave(ticket, now);
   leaveAt(mark);
+}
+
+export function order(board: i32, ticket: u32): void {
+  const mark = enter();
+  boards[board].order(ticket);
+  leaveAt(mark);
+}
+
+export function isWanted(board: i32, ticket: u32): bool {
+  return boards[board].isWanted(ticket);
+}
+
+export function openLive(board: i32, ticket: u32, low: u64, high: u64): void {
+  const mark = enter();
+  boards[board].open(ticket, low, high);
+  leaveAt(mark);
+}
+
+export function shut(board: i32, ticket: u32): void {
+  boards[board].shut(ticket);
+}
+
+/** Of the last join. */
+export function placeOf(board: i32): u32 {
+  return <u32>(boards[board].liveLow ^ boards[board].liveHigh);
 }
 
 export function expire(board: i32, now: i64): void {

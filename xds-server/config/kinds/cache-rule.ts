@@ -1,7 +1,7 @@
 /** `rules` of a PromptCache: which requests share answers, and for how long. */
 import { isScalar } from "yaml";
 import { fail } from "../cursor.ts";
-import type { CachedRequests, CacheRule, SimilarQuestions } from "../prompt-cache-model.ts";
+import type { CachedRequests, CacheRule, SimilarQuestions, SingleFlight } from "../prompt-cache-model.ts";
 import type { KeyPart } from "../rate-limit-model.ts";
 import {
   distinct,
@@ -25,9 +25,7 @@ const SECOND_MS = 1_000;
 const HOUR_MS = 3_600_000;
 const MOST_TTL_MS = 30 * 24 * HOUR_MS;
 
-type SingleFlight = NonNullable<CacheRule["singleFlight"]>;
-
-const DEFAULT_FLIGHT: SingleFlight = { waitMs: 60_000 };
+const DEFAULT_FLIGHT: SingleFlight = { waitMs: 60_000, live: false };
 const DEFAULT_REQUESTS: CachedRequests = { temperature: "unset", tools: false, choices: false };
 /** Headers that change what a model server answers. */
 const DEFAULT_HEADERS = ["anthropic-version", "anthropic-beta", "openai-beta"];
@@ -58,6 +56,7 @@ const cache = object<CachedRequests>({
 
 const flightFields = object<SingleFlight>({
   waitMs: withDefault(integer({ min: 1, max: 600_000 }), DEFAULT_FLIGHT.waitMs),
+  live: withDefault(boolean, DEFAULT_FLIGHT.live),
 });
 
 /** `false` for none, `true` or an object for one. */

@@ -1,7 +1,7 @@
 /** PromptCache: the configuration of filters/prompt-cache, checked here with the filter's own limits so that a mistake never reaches Envoy. */
 import { isScalar } from "yaml";
 import { type Cursor, fail } from "../cursor.ts";
-import type { CacheService, PromptCacheSpec } from "../prompt-cache-model.ts";
+import type { CacheRule, CacheService, PromptCacheSpec } from "../prompt-cache-model.ts";
 import { extended, list, object, optional, positionOf, type Reader, required, withDefault } from "../reader.ts";
 import { boolean, integer, text } from "../scalars.ts";
 import { cacheRules, lifetime } from "./cache-rule.ts";
@@ -90,6 +90,16 @@ export const promptCacheSpec: Reader<PromptCacheSpec> = (cursor) => {
     const at = { ...cursor, position: positionOf(similar, "semantic") };
     const message = `rule ${similar.name} is to look for similar questions, and there is no service that knows them`;
     return fail(at, "TM_CONFIG_CONFLICT", message, "Set service to true, or remove semantic.");
+  }
+  const isAlive = ({ singleFlight }: CacheRule) => singleFlight?.live === true;
+  const live = spec.rules.find((rule) => isAlive(rule) && (written === "none" || rule.hitTokens > 0));
+  if (live !== undefined) {
+    const at = { ...cursor, position: positionOf(live, "singleFlight") };
+    const [why, remedy] =
+      written === "none"
+        ? ["there is no service where that is done", "Set service to true, or live to false."]
+        : ["what is read along counts no tokens", "Remove hitTokens, or set live to false."];
+    return fail(at, "TM_CONFIG_CONFLICT", `rule ${live.name} is to have streams read along, and ${why}`, remedy);
   }
   return extended(spec as Omit<Written, "maxEntryBytes" | "service">, {
     maxEntryBytes,

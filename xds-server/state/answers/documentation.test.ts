@@ -4,6 +4,7 @@ import { Registry } from "prom-client";
 import { describe, expect, it } from "vitest";
 import { addAnswersOptions } from "./cli.ts";
 import { CACHE_ERRORS } from "./errors.ts";
+import { FLIGHT_RESULTS, FOLLOW_RESULTS } from "./flight-metrics.ts";
 import { createAnswerService } from "./index.ts";
 import { GET_RESULTS, POLL_RESULTS, PUT_RESULTS } from "./metrics.ts";
 import { parseTarget } from "./purge-api.ts";
@@ -53,6 +54,8 @@ describe("docs/answer-service.md", () => {
       ["gets_total", GET_RESULTS],
       ["puts_total", PUT_RESULTS],
       ["polls_total", POLL_RESULTS],
+      ["flights_total", FLIGHT_RESULTS],
+      ["follows_total", FOLLOW_RESULTS],
       ["similar_gets_total", SEMANTIC_GET_RESULTS],
       ["similar_puts_total", SEMANTIC_PUT_RESULTS],
       ["embedding_calls_total", EMBEDDING_RESULTS],

@@ -1,13 +1,17 @@
 /**
  * Answers of the prompt cache behind what Envoys hold themselves: a gRPC service beside ADS on the same port, with the answers in memory or in Redis or Valkey.
- * Filters ask it after their own cache, and hear from it what was purged.
+ * Filters ask it after their own cache, and hear from it what was purged. Answers that are still on their way go through it, too, for those who wait for the same (flights.ts).
  */
 import type { IncomingMessage } from "node:http";
 import type { Registry } from "prom-client";
-import { CallError, Status, type UnaryMethod } from "../../grpc/index.ts";
+import { CallError, type PageMethod, Status, type StreamMethod, type UnaryMethod } from "../../grpc/index.ts";
 import { type Logger, silentLogger } from "../../log.ts";
 import type { RedisOptions } from "../redis/connection.ts";
 import { AnswerCalls } from "./answer-calls.ts";
+import { followPage, leadMethod } from "./flight-calls.ts";
+import { createFlightMetrics } from "./flight-metrics.ts";
+import { FOLLOW_PATH, LEAD_PATH } from "./flight-protocol.ts";
+import { Flights } from "./flights.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { type AnswerMetrics, createAnswerMetrics } from "./metrics.ts";
 import {
@@ -44,6 +48,9 @@ export interface AnswerServiceOptions {
 export interface AnswerService {
   /** gRPC methods by path. */
   readonly methods: ReadonlyMap<string, UnaryMethod>;
+  /** Answers on their way: those who send them, and those who read along. */
+  readonly streams: ReadonlyMap<string, StreamMethod>;
+  readonly pages: ReadonlyMap<string, PageMethod>;
   /** For people: `GET /cache`. */
   view(): Promise<object>;
   /** `POST /cache/purge`. Never rejects. */
@@ -80,6 +87,8 @@ export function createAnswerService(registry: Registry, options: AnswerServiceOp
     pollers: () => feed.waiting,
     memory: () => (memory === undefined ? undefined : { entries: memory.size, bytes: memory.bytes }),
   });
+  const flights = new Flights();
+  const flying = { flights, metrics: createFlightMetrics(registry, flights), now };
   const calls = new AnswerCalls({ store, metrics, log, semantic, now });
   const purge = async (target: PurgeTarget) => {
     const purged = await feed.purge(target);
@@ -92,6 +101,8 @@ export function createAnswerService(registry: Registry, options: AnswerServiceOp
       [PUT_PATH, putMethod(calls, metrics)],
       [PURGES_PATH, purgesMethod(feed, metrics)],
     ]),
+    streams: new Map([[LEAD_PATH, leadMethod(flying)]]),
+    pages: new Map([[FOLLOW_PATH, followPage(flying)]]),
     view: async () => ({
       store: store.view(),
       gets: await byLabel(metrics.gets, "result"),

@@ -46,3 +46,18 @@ export const KEY_MARK_LIFE_MS = 86_400_000;
 /** Bytes of a request of the admin API, and of a name in it. */
 export const MAX_BODY_BYTES = 64 * 1024;
 export const MAX_NAME_BYTES = 1_024;
+
+/** Answers on their way that others read along, of all Envoys; more are read by nobody but who asked. */
+export const MAX_FLIGHTS = 1_024;
+/** Requests that read along. */
+export const MAX_FOLLOWERS = 16_384;
+/** Bytes of one such answer that are kept for those who come late, and of all; beyond, of each the last ones, for those who are slow. */
+export const MAX_FLIGHT_BYTES = 4 * 1024 * 1024;
+export const MAX_ALL_FLIGHT_BYTES = 64 * 1024 * 1024;
+export const FLIGHT_WINDOW_BYTES = 64 * 1024;
+/** How long one that has ended is there for those on their way to it, ms. */
+export const FLIGHT_LINGER_MS = 10_000;
+/** Bytes from a leader between two of its acknowledgements. */
+export const FLIGHT_ACK_BYTES = 64 * 1024;
+/** Bytes of a content type. */
+export const MAX_CONTENT_TYPE_BYTES = 256;
