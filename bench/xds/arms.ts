@@ -20,6 +20,8 @@ export interface RunningServer {
 export interface Arm {
   readonly name: string;
   readonly title: string;
+  /** So slow that it is asked for no more changes than this, with as many before them. */
+  readonly mostChanges?: number;
   start(root: string, size: WorldSize): Promise<RunningServer>;
 }
 
@@ -38,6 +40,7 @@ async function controlled(command: string, args: readonly string[]): Promise<Run
 const peer = (cache: "snapshot" | "linear"): Arm => ({
   name: cache,
   title: `go-control-plane, ${cache} cache`,
+  ...(cache === "snapshot" ? { mostChanges: 10 } : {}),
   start: (root, { clusters, endpoints }) =>
     controlled(join(root, "build/bench/bin/xds-peer"), [
       ...["-cache", cache, "-clusters", String(clusters), "-endpoints", String(endpoints)],

@@ -21,7 +21,7 @@ const SCALES: readonly Scale[] = [
 ];
 const MODES: readonly Mode[] = ["sotw", "delta"];
 const FULL_ROUNDS = 3;
-const CHANGES = 100;
+const CHANGES = 50;
 /** Changes that are not measured: what a server does for its first ones is compiling, in Node, and growing its heap, in both. */
 const WARM_UP = 20;
 const BURST = 50;
@@ -81,7 +81,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
   const version = /go-control-plane (v\S+)/.exec(readFileSync(join(root, "bench/xds/go.mod"), "utf8"))?.[1] ?? "";
   const conditions = [
-    `${options.rounds} rounds of ${options.changes} changes after ${WARM_UP} that do not count, each of the weight of one endpoint in each of 10 clusters; go-control-plane ${version}, ${go}, Node ${node};`,
+    `${options.rounds} rounds of ${options.changes} changes after ${WARM_UP} that do not count (snapshot cache: 10 and 10), each of the weight of one endpoint in each of 10 clusters; go-control-plane ${version}, ${go}, Node ${node};`,
     `${cores} x ${cpu}, Linux ${kernel}; load average ${loadAverage.toFixed(2)} at the start. Server and load share the cores. A connection for each stream.`,
   ].join(" ");
   const report = markdown(results, conditions);
@@ -97,12 +97,13 @@ export async function main(argv: readonly string[]): Promise<void> {
 
 async function run(root: string, arm: Arm, scale: Scale, mode: Mode, changes: number): Promise<Measured> {
   const server = await arm.start(root, scale);
+  const { mostChanges = Number.POSITIVE_INFINITY } = arm;
   try {
     return await load(root, [
       ...server.flags,
       ...["-pid", String(server.pid), "-mode", mode, "-streams", String(scale.streams)],
-      ...["-clusters", String(scale.clusters), "-warm-up", String(WARM_UP)],
-      ...["-changes", String(changes), "-burst", String(BURST)],
+      ...["-clusters", String(scale.clusters), "-warm-up", String(Math.min(WARM_UP, mostChanges))],
+      ...["-changes", String(Math.min(changes, mostChanges)), "-burst", String(BURST)],
     ]);
   } finally {
     await server.stop();

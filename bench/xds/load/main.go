@@ -45,7 +45,7 @@ var (
 	clusters = flag.Int("clusters", 100, "clusters that the server has")
 	change   = flag.String("change", "", "URL to POST to, for a change of ?k= clusters")
 	weights  = flag.String("weights", "", "in place of -change: URL to PUT weights to")
-	changes  = flag.Int("changes", 100, "changes that are measured")
+	changes  = flag.Int("changes", 50, "changes that are measured")
 	warmUp   = flag.Int("warm-up", 0, "changes before them that are not")
 	k        = flag.Int("k", 10, "clusters in a change")
 	burst    = flag.Int("burst", 0, "and then so many changes 5 ms apart")

@@ -309,7 +309,9 @@ describe.each(storeBinaries())("Redis store on $name", ({ binary }) => {
       const all = async () => (await Promise.all(clients.map(joined))).every(Boolean);
       await waitFor(all, { timeoutMs: 15_000, what: "the cluster" });
       await waitFor(() => cluster.up(), { what: "the connection" });
-      await cluster.purges(undefined, now);
+      // The client may have begun before the nodes knew each other, and closes that connection then.
+      const isUsable = () => cluster.purges(undefined, now).then(Boolean, () => false);
+      await waitFor(isUsable, { what: "a connection that knows the slots" });
       for (let n = 0; n < 30; n++) await cluster.put(key(n), Buffer.from([n]), 40_000);
       expect(await cluster.purge(onModel(2), now + 5)).toMatchObject({ sequence: 1 });
       for (let n = 0; n < 30; n++) {
