@@ -1,6 +1,7 @@
 /** Prometheus metrics of answers that others read along (flights.ts), in the server's registry. Labels have a fixed set of values. */
-import { Counter, Gauge, type Registry } from "prom-client";
+import type { Counter, Registry } from "prom-client";
 import type { Flights } from "./flights.ts";
+import { metricMakers } from "./metric-makers.ts";
 
 /** What became of an answer: all of it came, it broke off, or there were too many. */
 export const FLIGHT_RESULTS = ["complete", "broken", "refused"] as const;
@@ -16,21 +17,7 @@ export interface FlightMetrics {
 }
 
 export function createFlightMetrics(registry: Registry, flights: Flights): FlightMetrics {
-  const registers = [registry];
-  const counter = <T extends string>(name: string, help: string, label: T, values: readonly string[]) => {
-    const made = new Counter<T>({ name: `tokenmesh_answers_${name}`, help, labelNames: [label], registers });
-    for (const value of values) made.inc({ [label]: value } as Record<T, string>, 0);
-    return made;
-  };
-  const gauge = (name: string, help: string, read: () => number) =>
-    new Gauge({
-      name: `tokenmesh_answers_${name}`,
-      help,
-      registers,
-      collect() {
-        this.set(read());
-      },
-    });
+  const { counter, gauge } = metricMakers(registry);
   gauge("flights", "Answers that can be read along.", () => flights.size);
   gauge("followers", "Requests that read along.", () => flights.followers);
   gauge("flight_memory_bytes", "Bytes of the answers that can be read along.", () => flights.bytes);

@@ -1,5 +1,6 @@
 /** Prometheus metrics of the answer service, in the server's registry. Labels have a fixed set of values. */
-import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { type Counter, Histogram, type Registry } from "prom-client";
+import { metricMakers } from "./metric-makers.ts";
 import { PurgeKind } from "./purge.ts";
 
 /** What became of a get. All but `hit` and `similar` are misses for the filter. */
@@ -44,21 +45,7 @@ export interface AnswerGauges {
 const BUCKETS = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5];
 
 export function createAnswerMetrics(registry: Registry, { up, pollers, memory }: AnswerGauges): AnswerMetrics {
-  const registers = [registry];
-  const counter = <T extends string>(name: string, help: string, label: T, values: readonly string[]) => {
-    const made = new Counter<T>({ name: `tokenmesh_answers_${name}`, help, labelNames: [label], registers });
-    for (const value of values) made.inc({ [label]: value } as Record<T, string>, 0);
-    return made;
-  };
-  const gauge = (name: string, help: string, read: () => number) =>
-    new Gauge({
-      name: `tokenmesh_answers_${name}`,
-      help,
-      registers,
-      collect() {
-        this.set(read());
-      },
-    });
+  const { counter, gauge } = metricMakers(registry);
   gauge("store_up", "1 while the store answers.", () => (up() ? 1 : 0));
   gauge("pollers", "Calls of Envoys that wait for purges.", pollers);
   gauge("entries", "Answers in memory; 0 with a store elsewhere.", () => memory()?.entries ?? 0);
@@ -86,7 +73,7 @@ export function createAnswerMetrics(registry: Registry, { up, pollers, memory }:
       help: "Time of a call in the service and its store.",
       labelNames: ["call"],
       buckets: BUCKETS,
-      registers,
+      registers: [registry],
     }),
     purges: counter("purges_total", "Purges by this server, by kind.", "kind", Object.keys(PurgeKind)),
     evictions: counter("evictions_total", "Answers dropped from memory for room, by what they were.", "what", [
