@@ -20,7 +20,6 @@ export interface RegistryGauges {
 }
 
 const CHANGES = ["created", "changed", "removed", "expired"] as const;
-export type RegistryChange = (typeof CHANGES)[number];
 
 export function createRegistryMetrics(
   registry: MetricsRegistry,
