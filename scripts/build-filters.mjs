@@ -2,10 +2,12 @@
 //   filters/<name>/index.ts        -> build/filters/<name>.wasm
 //   test/**/wasm/<name>.ts         -> build/test-wasm/<name>.wasm   (fixtures of the tests)
 //   test/lib/exports/<name>.ts     -> build/test-wasm/lib-<name>.wasm   (filters/lib for its tests on Node; no Proxy-Wasm module, so no gate)
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+// As many at a time as there are cores (scripts/lib/compile-wasm.mjs).
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
+import { Worker } from "node:worker_threads";
 import { isFresh, markBuilt, root } from "./lib/stamp.mjs";
-import { inspect, violations } from "./lib/wasm-gate.mjs";
 
 // Names as arguments build only these modules; --force builds fresh ones too; --product leaves the tests' modules out.
 
@@ -78,28 +80,39 @@ const shared = [
 ];
 mkdirSync("build/filters", { recursive: true });
 mkdirSync("build/test-wasm", { recursive: true });
-let failed = false;
-let asc; // loaded when something is to be compiled: importing it takes longer than all checks together
-for (const { name, entry, out, inputs, gate = true } of modules) {
-  if (only.length > 0 && !only.includes(name)) continue;
-  if (product && !out.startsWith("build/filters/")) continue;
-  const all = [...shared, ...inputs, ...(composed[name] ?? [])];
-  if (!force && existsSync(out) && isFresh(`wasm-${name}`, all)) continue;
-  asc ??= (await import("assemblyscript/asc")).default;
-  const { error, stderr } = await asc.main([entry, "--config", "asconfig.json", "--outFile", out]);
-  if (error) {
-    console.error(`build: ${entry}: ${error.message}\n${stderr.toString()}`);
-    failed = true;
-    continue;
-  }
-  const report = inspect(readFileSync(out));
-  const faults = gate ? violations(report) : [];
-  if (faults.length > 0) {
-    console.error(`build: ${out} is refused by the module gate:\n${faults.map((fault) => `  ${fault}`).join("\n")}`);
-    failed = true;
-    continue;
-  }
-  console.log(`build: ${out} ${report.size} bytes, ${report.imports.length} imports`);
-  markBuilt(`wasm-${name}`, all);
+const stale = modules
+  .filter(
+    ({ name, out }) => (only.length === 0 || only.includes(name)) && (!product || out.startsWith("build/filters/")),
+  )
+  .map((module) => ({ ...module, inputs: [...shared, ...module.inputs, ...(composed[module.name] ?? [])] }))
+  .filter(({ name, out, inputs }) => force || !existsSync(out) || !isFresh(`wasm-${name}`, inputs));
+
+/** One thread of the pool: takes modules until none is left. Resolves with how many failed. */
+function compileInTurn(queue) {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL("./lib/compile-wasm.mjs", import.meta.url));
+    let failed = 0;
+    let module;
+    const next = () => {
+      module = queue.shift();
+      if (module === undefined) worker.terminate().then(() => resolve(failed), reject);
+      else worker.postMessage({ entry: module.entry, out: module.out, gate: module.gate ?? true });
+    };
+    worker.on("error", reject);
+    worker.on("message", ({ line, fault }) => {
+      if (fault === undefined) {
+        console.log(line);
+        markBuilt(`wasm-${module.name}`, module.inputs);
+      } else {
+        console.error(fault);
+        failed++;
+      }
+      next();
+    });
+    next();
+  });
 }
-process.exit(failed ? 1 : 0);
+
+const threads = Math.min(stale.length, availableParallelism(), 8);
+const failed = await Promise.all(Array.from({ length: threads }, () => compileInTurn(stale)));
+process.exit(failed.some((count) => count > 0) ? 1 : 0);
