@@ -10,8 +10,7 @@ export const probeListener = "probe";
 /** More than the largest body, so that every filter may buffer all of it. */
 const bufferLimitBytes = 16 * 1024 * 1024;
 
-/** `upstreams`: `host:port` by route name. */
-export function armBootstrap(arm: Arm, around: Surroundings, upstreams: Readonly<Record<string, string>>): JsonObject {
+export function armBootstrap(arm: Arm, around: Surroundings): JsonObject {
   const filters = arm.httpFilters(around);
   const listener = (name: string, httpFilters: JsonObject[]): JsonObject =>
     httpListener({
@@ -42,8 +41,8 @@ export function armBootstrap(arm: Arm, around: Surroundings, upstreams: Readonly
       ...routeNames.map((name) =>
         cluster({
           name,
-          targets: [upstreamOf(upstreams, name)],
-          cluster: { per_connection_buffer_limit_bytes: bufferLimitBytes },
+          targets: [upstreamOf(around, name)],
+          cluster: { per_connection_buffer_limit_bytes: bufferLimitBytes, ...arm.upstreamCluster },
         }),
       ),
       ...(arm.clusters?.(around) ?? []),
@@ -51,7 +50,7 @@ export function armBootstrap(arm: Arm, around: Surroundings, upstreams: Readonly
   });
 }
 
-function upstreamOf(upstreams: Readonly<Record<string, string>>, route: string): string {
+function upstreamOf({ upstreams }: Surroundings, route: string): string {
   const address = upstreams[route];
   if (address === undefined) throw new Error(`the upstream did not open a listener for route ${route}`);
   return address;

@@ -31,6 +31,13 @@ describe("chat requests", () => {
     expect(chat(20_000)).toContain("\\n");
   });
 
+  it("end with the words that are wanted, and have their size all the same", () => {
+    const body = chatRequest({ model: "gpt-4o", bytes: 2_000, seed: 1, ending: "<<request>>" });
+    const { messages } = JSON.parse(body) as { messages: readonly { content: string }[] };
+    expect(messages.at(-1)?.content).toMatch(/.<<request>>$/s);
+    expect(Buffer.byteLength(body)).toBeLessThanOrEqual(2_000 * 1.01 + 64);
+  });
+
   it("say how long they are in HTTP", () => {
     const [head = "", body = ""] = httpRequest('{"ü":1}', true).toString().split("\r\n\r\n");
     expect(head).toContain("content-length: 8");

@@ -55,17 +55,26 @@ export interface ChatRequest {
   /** Official Python client: `messages` first, `model` after it. True puts `model` in front. */
   readonly modelFirst?: boolean;
   readonly stream?: boolean;
+  /** The last words of the last message. */
+  readonly ending?: string;
 }
 
 /** The JSON text of a chat completion request, compact and unescaped beyond ASCII as the clients write it. */
-export function chatRequest({ model, bytes, seed, modelFirst = false, stream = false }: ChatRequest): string {
+export function chatRequest({
+  model,
+  bytes,
+  seed,
+  modelFirst = false,
+  stream = false,
+  ending = "",
+}: ChatRequest): string {
   const random = randomNumbers(seed);
   const rest = stream ? { stream: true, stream_options: { include_usage: true } } : {};
   const write = (messages: readonly object[]): string =>
     JSON.stringify(modelFirst ? { model, messages, ...rest } : { messages, model, ...rest });
   const perMessage = Math.min(Math.max(Math.floor(bytes / 8), 200), 16_000);
-  const messages: object[] = [{ role: "system", content: "You are a careful assistant. Answer in one paragraph." }];
-  let size = Buffer.byteLength(write(messages));
+  const messages = [{ role: "system", content: "You are a careful assistant. Answer in one paragraph." }];
+  let size = Buffer.byteLength(write(messages)) + Buffer.byteLength(ending);
   while (size < bytes) {
     const role = messages.length % 2 === 1 ? "user" : "assistant";
     // About 1.04 bytes of JSON per character of text.
@@ -74,6 +83,8 @@ export function chatRequest({ model, bytes, seed, modelFirst = false, stream = f
     messages.push(message);
     size += Buffer.byteLength(JSON.stringify(message)) + 1;
   }
+  const last = messages.at(-1);
+  if (last !== undefined) last.content += ending;
   return write(messages);
 }
 

@@ -9,6 +9,9 @@ import { defaultRoute, type Load, models } from "./loads.ts";
 
 const run = promisify(execFile);
 
+/** The load generator writes each request's number in its place, so that no two requests of a run are the same. */
+const numberMark = "<<request>>";
+
 /** Longest run of one measurement before it counts as hung. */
 const timeoutMs = 180_000;
 
@@ -38,7 +41,7 @@ export async function writeRequests(loads: readonly Load[], modelFirst: boolean)
   for (const load of loads) {
     for (const [index, { model }] of models.entries()) {
       const { requestBytes: bytes, events: stream } = load;
-      const body = chatRequest({ model, bytes, seed: index + 1, modelFirst, stream });
+      const body = chatRequest({ model, bytes, seed: index + 1, modelFirst, stream, ending: numberMark });
       await writeFile(file(load, index), httpRequest(body, stream));
     }
   }
@@ -54,15 +57,25 @@ export interface LoadRun {
   readonly address: string;
   readonly load: Load;
   readonly requests: number;
+  /** Number of the first. */
+  readonly from: number;
   readonly files: readonly string[];
   /** Whether each request must reach the upstream of its model, or all of them the default one. */
   readonly routed: boolean;
 }
 
 /** Runs it to its end; throws when a single request failed, because a run with failures measures something else. */
-export async function generateLoad({ root, address, load, requests, files, routed }: LoadRun): Promise<LoadResult> {
+export async function generateLoad({
+  root,
+  address,
+  load,
+  requests,
+  from,
+  files,
+  routed,
+}: LoadRun): Promise<LoadResult> {
   const args = ["-address", address, "-requests", String(requests), "-connections", String(load.connections)];
-  args.push("-events", String(load.events ? eventsPerStream : 0));
+  args.push("-events", String(load.events ? eventsPerStream : 0), "-number", numberMark, "-from", String(from));
   for (const [index, { route }] of models.entries()) {
     args.push("-request", `${files[index]}=${routed ? route : defaultRoute}`);
   }

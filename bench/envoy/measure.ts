@@ -63,8 +63,8 @@ export async function startArm(
       helperPids[name] = helper.pid;
       addresses = { ...addresses, ...helper.addresses };
     }
-    const around: Surroundings = { root, addresses };
-    envoy = await EnvoyProcess.start({ bootstrap: armBootstrap(arm, around, upstreams), logLevel: "warning" });
+    const around: Surroundings = { root, addresses, upstreams };
+    envoy = await EnvoyProcess.start({ bootstrap: armBootstrap(arm, around), logLevel: "warning" });
     const running = envoy;
     return {
       arm,
@@ -99,11 +99,14 @@ export async function measure({ root, arms, loads, rounds, files, onSample }: Me
     const { arm, address, envoyPid, helperPids } = running;
     const before = cpuTime(envoyPid);
     const helpersBefore = Object.entries(helperPids).map(([name, pid]) => ({ name, pid, used: cpuTime(pid) }));
+    const from = asked;
+    asked += requests;
     const result = await generateLoad({
       root,
       address,
       load,
       requests,
+      from,
       files: files.of(load),
       routed: arm.routes,
     }).catch((cause: unknown) => {
@@ -128,6 +131,7 @@ export async function measure({ root, arms, loads, rounds, files, onSample }: Me
   };
   const measuredUnder = (load: Load): readonly RunningArm[] => arms.filter(({ arm }) => meet(arm, load));
   const samples: Sample[] = [];
+  let asked = 0;
   for (const load of loads) {
     // Once outside the count: connections, compiled code and heaps are then as they stay.
     for (const running of measuredUnder(load)) await take(running, load, 0, Math.ceil(load.requests / 10));

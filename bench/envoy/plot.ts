@@ -7,6 +7,7 @@ const colours: Readonly<Record<string, string>> = {
   "llm-router lastWins": "#6fb98a",
   "llm-gateway": "#0b5d2a",
   "llm-gateway limited": "#3c8f5d",
+  "llm-gateway all": "#14532d",
   local_ratelimit: "#999999",
   go: "#2b83ba",
   lua: "#7b5ea7",

@@ -9,6 +9,8 @@ export interface Surroundings {
   readonly root: string;
   /** Of the arm's helpers. */
   readonly addresses: Addresses;
+  /** `ip:port` of the upstream of each route. */
+  readonly upstreams: Readonly<Record<string, string>>;
 }
 
 /** Where the probe looks for the counted tokens. */
@@ -41,6 +43,8 @@ export interface Arm {
   /** Replaces the routes that match on the route header. */
   routeList?(): JsonObject[];
   clusters?(around: Surroundings): JsonObject[];
+  /** Further fields of every upstream cluster. */
+  readonly upstreamCluster?: JsonObject;
   /** In the order in which they are started. */
   readonly helpers?: readonly Helper[];
   /** Why the arm cannot run here, if it cannot; its helpers are asked as well. */

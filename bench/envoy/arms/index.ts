@@ -8,7 +8,7 @@ import { jsonToMetadata } from "./json-to-metadata.ts";
 import { llmGatewayLeased, llmGatewayStrict, llmGatewayStrictEnvoy } from "./limits.ts";
 import { localRatelimit } from "./local-ratelimit.ts";
 import { lua } from "./lua.ts";
-import { goFilter, llmGateway, llmGatewayLimited, llmRouter, llmRouterLastWins } from "./wasm.ts";
+import { goFilter, llmGateway, llmGatewayAll, llmGatewayLimited, llmRouter, llmRouterLastWins } from "./wasm.ts";
 
 export const arms: readonly Arm[] = [
   bare,
@@ -16,6 +16,7 @@ export const arms: readonly Arm[] = [
   llmRouterLastWins,
   llmGateway,
   llmGatewayLimited,
+  llmGatewayAll,
   llmGatewayLeased,
   llmGatewayStrict,
   llmGatewayStrictEnvoy,

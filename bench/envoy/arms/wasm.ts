@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type JsonObject, wasmFilter } from "../../../envoy/harness/index.ts";
 import { models, routeHeader } from "../loads.ts";
+import { overrideHost } from "../override-host.ts";
 import type { Arm, Surroundings } from "./arm.ts";
 
 const modelList = models.map(({ model, route }) => ({ model, route }));
@@ -69,6 +70,28 @@ export const llmGatewayLimited: Arm = {
   family: "both",
   does: "the same and the stage rateLimit: the whole request is read, a budget of tokens per model reserved and settled, x-ratelimit headers written",
   httpFilters: (around) => [gatewayWith(around, { rateLimit: { rules: [budget] } })],
+};
+
+/** With all four stages. No two questions of a run are the same, so the cache looks, stores and does not find. */
+export const llmGatewayAll: Arm = {
+  ...llmRouter,
+  name: "llm-gateway all",
+  family: "both",
+  does: "the same and the stages promptCache and endpointPicker: the question is read whole and hashed, its answer looked for and stored, one of the route's endpoints picked by the beginning of the prompt",
+  httpFilters: (around) => [
+    gatewayWith(around, {
+      rateLimit: { rules: [budget] },
+      promptCache: { rules: [{ name: "all" }] },
+      endpointPicker: {
+        pools: models.map(({ route }) => ({
+          name: route,
+          targets: [route],
+          endpoints: [{ address: around.upstreams[route] ?? "" }],
+        })),
+      },
+    }),
+  ],
+  upstreamCluster: overrideHost,
 };
 
 const budget = {

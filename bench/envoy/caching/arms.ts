@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { cluster, httpListener, type JsonObject, staticBootstrap, wasmFilter } from "../../../envoy/harness/index.ts";
 import { emptyModule } from "../../first-token/arms.ts";
 import { type } from "../arms/arm.ts";
+import { overrideHost } from "../override-host.ts";
 import { answerHeader, answers } from "./traffic.ts";
 
 export const listenerName = "load";
@@ -121,32 +122,6 @@ const rateLimit = {
       limits: [{ unit: "tokens", amount: 1_000_000_000_000, per: "minute" }],
     },
   ],
-};
-
-const overrideHost: JsonObject = {
-  load_balancing_policy: {
-    policies: [
-      {
-        typed_extension_config: {
-          name: "envoy.load_balancing_policies.override_host",
-          typed_config: {
-            "@type": type("extensions.load_balancing_policies.override_host.v3.OverrideHost"),
-            override_host_sources: [{ header: "x-gateway-destination-endpoint" }],
-            fallback_policy: {
-              policies: [
-                {
-                  typed_extension_config: {
-                    name: "envoy.load_balancing_policies.round_robin",
-                    typed_config: { "@type": type("extensions.load_balancing_policies.round_robin.v3.RoundRobin") },
-                  },
-                },
-              ],
-            },
-          },
-        },
-      },
-    ],
-  },
 };
 
 /** Router, limits and endpoint picking; `more`: further stages. */

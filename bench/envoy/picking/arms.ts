@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { cluster, httpListener, type JsonObject, staticBootstrap, wasmFilter } from "../../../envoy/harness/index.ts";
 import { type } from "../arms/arm.ts";
+import { overrideHost } from "../override-host.ts";
 
 export const listenerName = "load";
 const models = "models";
@@ -140,25 +141,6 @@ export const arms: readonly PickingArm[] = [
     }),
   },
 ];
-
-const policy = (name: string, message: string, fields: JsonObject): JsonObject => ({
-  typed_extension_config: {
-    name: `envoy.load_balancing_policies.${name}`,
-    typed_config: { "@type": type(`extensions.load_balancing_policies.${name}.v3.${message}`), ...fields },
-  },
-});
-
-/** Obeys the header that the arms write. Without one the endpoints get requests in turn, so that an arm that does not pick cannot pass for one that does. */
-const overrideHost: JsonObject = {
-  load_balancing_policy: {
-    policies: [
-      policy("override_host", "OverrideHost", {
-        override_host_sources: [{ header: "x-gateway-destination-endpoint" }],
-        fallback_policy: { policies: [policy("round_robin", "RoundRobin", {})] },
-      }),
-    ],
-  },
-};
 
 /** Bootstrap of one arm's Envoy. All have the same cluster, but for who chooses in it. */
 export function pickingBootstrap(arm: PickingArm, around: Surroundings): JsonObject {
