@@ -110,7 +110,9 @@ export class FlightClaims {
         if ((entry.waiting & bit) != 0) return Standing.Others;
         entry.waiting |= bit;
       } else {
-        if (was == FlightState.Running) entry.failures = <u8>min<i32>(entry.failures + 1, 255);
+        // Nobody waits for it any more, here or elsewhere: this is another one, which answers for no failure.
+        if (fresh && this.reachable(entry.waiting, now) == 0) entry.failures = 0;
+        else if (was == FlightState.Running) entry.failures = <u8>min<i32>(entry.failures + 1, 255);
         this.occupy(entry, now);
       }
       const failures = <i32>entry.failures;

@@ -19,7 +19,7 @@ export const enum FlightRole {
 export const enum FlightOutcome {
   /** The answer is in the cache, where all workers find it. */
   Stored = 0,
-  /** The upstream failed. The fourth leader in a row that fails ends the flight, as Private. */
+  /** The upstream failed. The fourth leader in a row that fails ends the flight, as Private; one that is gone with its worker counts, if somebody waits elsewhere. */
   Failed = 1,
   /** The leader has gone without an answer, as a client does that hangs up. As Failed, but it says nothing about the upstream. */
   Abandoned = 2,

@@ -114,6 +114,45 @@ describe("across workers", () => {
     expect(seen.slice(3)).toEqual(["1 lead", "2 lead", "3 lead", "9 alone"]);
   });
 
+  it("a leader that is gone has failed those who wait elsewhere, and nobody who comes when it is forgotten", async () => {
+    const cases = {
+      /** Who waits takes over: its own failure is the second. */
+      elsewhere: ["2 lead", "10 lead", "11 lead", "12 alone", "13 alone", "14 alone"],
+      nowhere: ["11 lead", "12 lead", "13 lead", "14 alone"],
+      /** It failed, and who was to take over is gone. */
+      gone: ["11 lead", "12 lead", "13 lead", "14 alone"],
+    };
+    for (const [who, expected] of Object.entries(cases)) {
+      const { host, workers } = await startSome(3);
+      const [a, b, c] = workers;
+      meet(workers.slice(0, 3), begin);
+      const dies = who === "gone" ? b : a;
+      const first = a.join(aKey, 1, begin);
+      if (who !== "nowhere") b.join(aKey, 2, begin);
+      dies.kill();
+      if (who === "gone") a.finish(first.ticket, "failed", begin + 1);
+      host.turn();
+      for (let after = 450; after <= 4500; after += 450)
+        for (const worker of [a, b, c]) if (worker !== dies) worker.tick(begin + after);
+      const leads = who === "elsewhere" ? b : c;
+      const late = begin + 4500;
+      const seen: string[] = [];
+      let { ticket } = leads.join(aKey, 10, late);
+      const hear = () => {
+        const told = leads.told();
+        seen.push(...told.map(({ id, news }) => `${id} ${news}`));
+        ticket = told[0]?.ticket ?? ticket;
+      };
+      hear();
+      for (const id of [11, 12, 13, 14]) leads.join(aKey, id, late);
+      for (let n = 0; n < 4; n++) {
+        leads.finish(ticket, "failed", late);
+        hear();
+      }
+      expect([who, ...seen]).toEqual([who, ...expected]);
+    }
+  });
+
   it("a flight that nobody waits for there any more is passed on, to the end", async () => {
     const { host, workers } = await startSome(4);
     const [a, b, c, d] = workers;

@@ -32,14 +32,18 @@ interface Request {
 const SLACK = 1_000;
 /** Leaders of a flight that may fail in a row. */
 const MOST_FAILURES = 4;
+/** Ms for which a worker that has trapped may seem to be there: until it counts as dead, and a tick. */
+const SEEMS_ALIVE = 4_000;
 export class CacheModel {
   readonly given: GivenAnswers;
   waiting: Request[] = [];
   running: Request[] = [];
   /** The call that others with the key wait for. */
   readonly #leading = new Map<string, Request>();
-  /** Calls in a row that came to nothing; the others may go on their own after some. */
+  /** Calls in a row that came to nothing, and at least as many as the workers have counted; the others may go on their own after some. */
   readonly #failures = new Map<string, number>();
+  /** Until when workers may take those for waiting who went with a worker, or left one whose leader did: so long they count on. */
+  readonly #ghosts = new Map<string, number>();
   /** Keys of which nobody knows whether one leads who was let go, until all their requests are over. */
   readonly #unsure = new Set<string>();
   readonly counts = new Map<string, number>();
@@ -146,13 +150,35 @@ export class CacheModel {
         expect(other === undefined ? "nobody" : `request ${other.number}`, `who fetches ${one.key} besides`).toBe(
           "nobody",
         );
-        if (!one.held) this.#failures.delete(one.key);
+        if (!one.held) this.#beginAnew(one.key);
         this.#leading.set(one.key, one);
       } else if (!one.fresh && other === undefined) this.#unsure.add(one.key);
     }
     this.#count(alone ? "alone" : one.held ? "handover" : "miss");
     one.number = this.given.add(one.key, one.question, one.sentAt, one.times);
     this.running.push(one);
+  }
+
+  /** A flight begins that nobody waits for. Whoever has seemed to has been asked. */
+  #beginAnew(key: string): void {
+    const until = this.#ghosts.get(key) ?? 0;
+    if (until < this.now) this.#failures.delete(key);
+    if (until === Number.POSITIVE_INFINITY) this.#ghosts.set(key, this.now + SEEMS_ALIVE);
+  }
+
+  /** Those with the key go with their worker. Who leads may be one of those who wait, for the service. */
+  #lose(key: string, worker: number): void {
+    const leader = this.#leading.get(key);
+    const waiting = this.waiting.filter((one) => one.key === key);
+    const leads = leader?.worker === worker || (leader === undefined && waiting.some((one) => one.worker === worker));
+    if (leads) {
+      this.#leading.delete(key);
+      this.#failures.set(key, (this.#failures.get(key) ?? 0) + 1);
+    }
+    if (waiting.length === 0) return;
+    const until =
+      leads && waiting.some((one) => one.worker !== worker) ? Number.POSITIVE_INFINITY : SEEMS_ALIVE + this.now;
+    this.#ghosts.set(key, Math.max(until, this.#ghosts.get(key) ?? 0));
   }
 
   #served(one: Request): void {
@@ -309,11 +335,9 @@ export class CacheModel {
     disarm();
     this.#dead.add(worker);
     this.#count("trap");
-    for (const one of [...this.waiting, ...this.running]) {
-      if (one.worker !== worker) continue;
-      if (this.#leading.get(one.key) === one) this.#leading.delete(one.key);
-      one.stream.end();
-    }
+    const lost = [...this.waiting, ...this.running].filter((one) => one.worker === worker);
+    for (const key of new Set(lost.map((one) => one.key))) this.#lose(key, worker);
+    for (const one of lost) one.stream.end();
     this.waiting = this.waiting.filter((one) => one.worker !== worker);
     this.running = this.running.filter((one) => one.worker !== worker);
     this.sweep();
