@@ -53,6 +53,24 @@ describe("when the host does not play along", () => {
     expect(b.news()).toEqual(["2 look"]);
   });
 
+  it("a letter that comes while a worker is busy is taken when it is done", async () => {
+    const { host, workers } = await startSome(2);
+    const [a, b] = workers;
+    meet([a, b], begin);
+    const leader = a.join(aKey, 1, begin);
+    b.join(aKey, 2, begin);
+    a.finish(leader.ticket, "stored", begin + 1);
+    let turns = 0;
+    host.sharedData.interleave = ({ thread }) => {
+      if (thread === 2 && turns++ === 0) host.turn();
+    };
+    expect(b.join(keyOf(1), 3, begin + 1).role).toBe("leader");
+    host.sharedData.interleave = undefined;
+    expect([turns, b.news()]).toEqual([2, []]);
+    host.turn();
+    expect(b.news()).toEqual(["2 look"]);
+  });
+
   it("a refusal costs a call for each worker, and no more", async () => {
     for (const hostcall of [get, set]) {
       const { host, workers } = await startSome(2);

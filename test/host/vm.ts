@@ -46,6 +46,7 @@ export class Vm {
   #nextContext = 1;
   #allowed: ReadonlySet<string> | undefined;
   #afterCall: (() => void)[] = [];
+  #onLeft: (() => void)[] = [];
   #scratch: { pointer: number; size: number }[] = [];
   readonly #exports: Record<string, unknown>;
   #nextCallout = [0, 1, 2];
@@ -110,6 +111,16 @@ export class Vm {
     return typeof this.#exports[callback] === "function";
   }
 
+  /** Runs once the callback is over that runs now; it may not enter the VM. */
+  onLeft(action: () => void): void {
+    this.#onLeft.push(action);
+  }
+
+  /** A callback runs. */
+  get entered(): boolean {
+    return this.#depth > 0;
+  }
+
   afterCall(action: () => void): void {
     this.#afterCall.push(action);
   }
@@ -135,6 +146,7 @@ export class Vm {
       this.#depth--;
       [this.#current, this.#effective, this.#during] = [current, effective, during];
       this.#poison();
+      for (const action of this.#onLeft.splice(0)) action();
     }
   }
 

@@ -23,11 +23,14 @@ export const sharedCalls: Record<string, Hostcall> = {
     const { id } = context.root;
     const token = environment.sharedQueues.register(identity.vmId, name, (queue) => {
       // Thread, VM and context are looked up by their names then: a VM made anew hears what was meant for the one before.
-      environment.post(() => {
+      const tell = (): void => {
         const now = environment.localVm(identity.key, thread);
         const heir = now?.contexts.get(id);
-        if (heir) now?.invoke(heir, "proxy_on_queue_ready", id, queue);
-      });
+        // Another worker's turn came in the middle of a callback: this one hears of it afterwards.
+        if (now?.entered) now.onLeft(() => environment.post(tell));
+        else if (heir) now?.invoke(heir, "proxy_on_queue_ready", id, queue);
+      };
+      environment.post(tell);
     });
     return written(vm.memory.setU32(word(args, 2), token));
   },
