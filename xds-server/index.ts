@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { startApi } from "./api/index.ts";
 import { controlPort, documentPort, weightPort } from "./api-ports.ts";
 import { SnapshotCache } from "./cache/index.ts";
+import { fullName } from "./config/gateway-scope.ts";
 import { type ConfigError, watchFolder } from "./config/index.ts";
 import { ControlPlane } from "./control-plane/index.ts";
 import { systemClock } from "./discovery/clock.ts";
@@ -151,6 +152,11 @@ async function start(
       if (server === undefined && pools.size > 0)
         log("warn", "no Envoy can ask for the loads of endpoints: nothing says at which address", {
           remedy: "--advertise",
+        });
+      if (server === undefined && model.promptCaches.length > 0)
+        log("warn", "no Envoy can ask for answers or hear of purges: nothing says at which address", {
+          remedy: "--advertise",
+          promptCaches: model.promptCaches.map(({ metadata }) => fullName(metadata)),
         });
     },
   });

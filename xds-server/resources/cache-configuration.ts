@@ -1,7 +1,7 @@
 /** The member `promptCache` of llm-gateway, and all of prompt-cache besides the traffic. */
 import { fullName } from "../config/gateway-scope.ts";
 import type { PromptCache } from "../config/model.ts";
-import type { CacheRule, SingleFlight } from "../config/prompt-cache-model.ts";
+import type { CacheRule, SimilarQuestions, SingleFlight } from "../config/prompt-cache-model.ts";
 import { type Json, type JsonObject, keyPartJson, matchJson, priceJson } from "./plugin-configuration.ts";
 
 /** A cache, and the cluster of this server's service for answers, which knows what is to be forgotten, too: undefined when Envoys cannot ask it. */
@@ -46,12 +46,17 @@ function ruleJson(rule: CacheRule, asks: boolean): Json {
     cache: { temperature, tools, choices },
     transcode: rule.transcode,
     singleFlight: rule.singleFlight === undefined ? false : flightJson(rule.singleFlight, asks),
-    semantic: rule.semantic && (rule.semantic.threshold === undefined || { threshold: rule.semantic.threshold }),
+    semantic: asks ? semanticJson(rule.semantic) : undefined,
     clientControl: rule.clientControl,
     showKey: rule.showKey,
     hitTokens: rule.hitTokens,
     prices: rule.prices?.map(priceJson),
   };
+}
+
+/** Only this server knows what is similar: without it the filter refuses the rule. */
+function semanticJson(semantic: SimilarQuestions | undefined): Json | undefined {
+  return semantic && (semantic.threshold === undefined || { threshold: semantic.threshold });
 }
 
 /** `live` only where it is wanted: filters from before do not know it. */

@@ -118,6 +118,10 @@ it("nobody is told to ask a server whose address is not known", () => {
   const { names, asked, configurations } = built(undefined, PICKER, cache(", service: true"));
   expect([names, asked]).toEqual([[], []]);
   expect(configurations).not.toContain("tokenmesh-");
+  // The filter refuses rules that need what is not there.
+  const similar = cache(", service: true").replace("{name: all}", "{name: all, semantic: {threshold: 0.9}}");
+  expect(built(HERE, similar).configurations).toContain("semantic");
+  expect(built(undefined, similar).configurations).not.toContain("semantic");
 });
 
 it("they speak HTTP/2 with this server, at an address or at a name", () => {
