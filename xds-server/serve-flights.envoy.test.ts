@@ -65,6 +65,15 @@ metadata: {name: limits}
 spec: {rules: [{name: all, limits: [{unit: requests, amount: 3, per: day}]}]}
 `;
 
+/** A limiter that ends a stream whose budget is used up. */
+const stop = `
+---
+apiVersion: tokenmesh.io/v1alpha1
+kind: TokenRateLimit
+metadata: {name: limits}
+spec: {rules: [{name: all, key: [], limits: [{unit: tokens, amount: 60, per: day}], overrun: stop}]}
+`;
+
 interface Call {
   readonly body: string;
   readonly headers: IncomingMessage["headers"];
@@ -323,6 +332,25 @@ describe.each(versionsUnderTest())("streams that are read along, Envoy %s", (ver
       await all([next], ({ ended }) => ended !== undefined, "the next answer");
       expect(next.status).toBe(status);
     }
+  });
+
+  it("an answer that a limiter ends for its client ends the same for those who read it along", async () => {
+    await start(stop);
+    const limited = () => new Asked(address, "limited", "k", { max_tokens: 20 });
+    const leader = limited();
+    const { answer } = await call(0);
+    const asked = [leader, limited(), limited(), limited()];
+    await atGateway(4);
+    const pieces = events("0123456789".repeat(20));
+    answer.writeHead(200, SSE).write(pieces[0] ?? "");
+    await all(asked, ({ body }) => body === pieces[0], "all to read");
+    for (const piece of pieces.slice(1, 101)) answer.write(piece);
+    await all(asked, ({ ended }) => ended !== undefined, "all answers to end");
+    expect(asked.map(({ ended, state, body }) => [ended, state, body])).toEqual(
+      ["miss", "coalesced", "coalesced", "coalesced"].map((state) => ["whole", state, leader.body]),
+    );
+    expect(leader.body).toMatch(/"finish_reason":"length"\}\]\}\n\ndata: \[DONE\]\n\n$/);
+    expect(leader.body.length).toBeLessThan(pieces.join("").length);
   });
 
   it("documents are waited for as ever, and so is all when the server is away", async () => {

@@ -58,15 +58,15 @@ export function passWindow(exchange: Exchange, window: Bytes, at: i32, length: i
   const answer = exchange.answer;
   const tap = exchange.tap;
   if (filter === null) {
-    if (answer !== null) answer.pass(window);
-    if (tap !== null) tap.pass(window);
+    const safe = answer !== null ? answer.pass(window) : window.len;
+    if (tap !== null) tap.pass(window, safe);
     answerEdit.keep(length, window);
     return true;
   }
   const differs = filter.feed(window.ptr, window.len, last);
   const passes = differs ? filter.out.view() : window;
-  if (answer !== null) answer.pass(passes);
-  if (tap !== null) tap.pass(passes);
+  const safe = answer !== null ? answer.pass(passes) : passes.len;
+  if (tap !== null) tap.pass(passes, safe);
   const written = differs ? answerEdit.replace(at, length, size, filter.out.view()) : answerEdit.keep(length, window);
   const gaveUp = filter.gaveUp;
   if (gaveUp || !written) endUsageFilter(exchange);

@@ -57,13 +57,15 @@ export class WatchedAnswer {
     this.cut = -1;
   }
 
-  /** The client is to get this of it, next. */
-  pass(bytes: Bytes): void {
-    if (this.ended) return;
+  /** The client is to get this of it, next. What of it is safe from a cut: for `AnswerTap.pass`. */
+  pass(bytes: Bytes): i32 {
+    // Of nothing the events say what they said of the piece before.
+    if (this.ended || bytes.len == 0) return -1;
     const events = this.events;
     events.feed(bytes.ptr, bytes.len);
     if (events.cut >= 0) this.cut = this.size + events.cut;
     this.size += bytes.len;
+    return events.openBytes > MAX_OPEN_EVENT ? bytes.len : events.cut;
   }
 
   /** Something waits to pass with the next piece. */
@@ -152,7 +154,12 @@ export class WatchedAnswer {
     events.end(exchange.asksUsage, exchange.inputSoFar, exchange.outputSoFar);
     text.raw(events.ptr, events.length);
     this.ended = buffer.replace(BufferType.HttpResponseBody, text.view()) == Status.Ok;
-    if (this.ended) connectionEnds.expect(this.streamEnd, text.view());
+    if (!this.ended) return;
+    connectionEnds.expect(this.streamEnd, text.view());
+    const tap = exchange.tap;
+    exchange.tap = null;
+    view.set(events.ptr, events.length);
+    if (tap !== null) tap.cut(view);
   }
 }
 

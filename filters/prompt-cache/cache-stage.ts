@@ -150,21 +150,25 @@ export class CacheStage extends Stage implements RecorderOwner {
     const rule = state.rule;
     if (recorder === null || rule === null || exchange.tap === null) return;
     exchange.tap = null;
-    const answer = exchange.answer;
     const recording = recorder.kept;
-    // What a stage has ended looks whole.
-    const cut = answer !== null && answer.isDecided;
     if (recording !== null) {
-      const verdict = cut ? AnswerVerdict.Truncated : recorder.end();
+      const verdict = recorder.end();
       if (verdict == AnswerVerdict.Whole) this.lookups.store(exchange, state, rule, recorder, recording);
-      else this.unfit(state, cut ? FlightOutcome.Private : outcomeOf(verdict));
+      else this.unfit(state, outcomeOf(verdict));
     }
-    this.lookups.close(state, !cut);
+    this.lookups.close(state, true);
     this.release(state);
   }
 
-  passed(state: CacheState, recorder: Recorder, bytes: Bytes): void {
-    this.lookups.pass(state, recorder, bytes);
+  passed(state: CacheState, recorder: Recorder, bytes: Bytes, safe: i32): void {
+    this.lookups.pass(state, recorder, bytes, safe);
+  }
+
+  /** What a stage has ended for one client looks whole, and is not: nobody is given it again. Asked anew it may come whole. */
+  cut(state: CacheState, recorder: Recorder, ending: Bytes): void {
+    if (recorder.kept !== null) unchecked(this.metrics.rules[state.index]).answer(Stored.Unfit);
+    this.lookups.cut(state, ending);
+    this.release(state);
   }
 
   gaveUp(state: CacheState, recorder: Recorder): void {

@@ -68,17 +68,28 @@ export class LiveAnswers {
   }
 
   /** More of the answer has come, and is in the recording if there still is one. */
-  pass(state: CacheState, recorder: Recorder, bytes: Bytes, host: StageHost | null): void {
+  pass(state: CacheState, recorder: Recorder, bytes: Bytes, safe: i32, host: StageHost | null): void {
     const live = state.live;
-    if (live !== null) this.send(live, bytes.ptr, bytes.len, host);
-    else if (state.ticket != 0 && !state.lost && this.flights.isWanted(state.ticket)) this.begin(state, recorder, host);
+    if (live !== null) {
+      if (safe < 0) return;
+      this.sendTail(live, recorder, host);
+      this.send(live, bytes.ptr, safe, host);
+    } else if (state.ticket != 0 && !state.lost && this.flights.isWanted(state.ticket)) this.begin(state, recorder, host);
   }
 
   /** The whole answer has come. */
-  complete(state: CacheState): void {
-    const live = this.part(state);
-    // What it answers is of no interest: it closes the stream.
-    if (live !== null) grpc.send(live.callId, writeEnd(), true);
+  complete(state: CacheState, host: StageHost | null): void {
+    const live = state.live;
+    const recorder = state.recorder;
+    if (live !== null && recorder !== null) this.sendTail(live, recorder, host);
+    this.close(state);
+  }
+
+  /** It was ended for its client: those who read it get the same end. */
+  cut(state: CacheState, ending: Bytes, host: StageHost | null): void {
+    const live = state.live;
+    if (live !== null) this.send(live, ending.ptr, ending.len, host);
+    this.close(state);
   }
 
   /** The answer will not be whole: those who read it see it break off. */
@@ -108,7 +119,7 @@ export class LiveAnswers {
   private begin(state: CacheState, recorder: Recorder, host: StageHost | null): void {
     const recording = recorder.kept;
     const rule = state.rule;
-    if (recording === null || recording.length == 0 || rule === null || host === null) return;
+    if (recording === null || recording.length <= recorder.held || rule === null || host === null) return;
     const id = host.openStream(this.cluster, SERVICE, LEAD);
     if (id == 0) return;
     const live = new LiveAnswer();
@@ -127,10 +138,20 @@ export class LiveAnswers {
     head.age = <i64>(time.now() / MS) - state.at;
     if (!this.hands(live, writeHead(head))) return this.fail(live, host);
     recording.rewind();
-    while (live.state !== null && recording.next()) this.send(live, recording.piece, recording.pieceLength, host);
+    let left = recording.length - recorder.held;
+    while (left > 0 && recording.next()) {
+      this.send(live, recording.piece, min(left, recording.pieceLength), host);
+      left -= recording.pieceLength;
+    }
+  }
+
+  private sendTail(live: LiveAnswer, recorder: Recorder, host: StageHost | null): void {
+    const tail = recorder.tail.view();
+    this.send(live, tail.ptr, tail.len, host);
   }
 
   private send(live: LiveAnswer, ptr: usize, length: i32, host: StageHost | null): void {
+    if (length == 0 || live.state === null) return;
     live.sent += length;
     if (live.sent - live.received > MOST_UNREAD || !this.hands(live, writeData(ptr, length))) this.fail(live, host);
   }
@@ -156,6 +177,12 @@ export class LiveAnswers {
     state.live = null;
     state.lost = true;
     if (state.ticket != 0) this.flights.shut(state.ticket);
+  }
+
+  private close(state: CacheState): void {
+    const live = this.part(state);
+    // What it answers is of no interest: it closes the stream.
+    if (live !== null) grpc.send(live.callId, writeEnd(), true);
   }
 
   private part(state: CacheState): LiveAnswer | null {

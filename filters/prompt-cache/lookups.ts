@@ -137,17 +137,24 @@ export class Lookups implements NewsTaker {
   }
 
   /** More of an answer that others may read along. */
-  pass(state: CacheState, recorder: Recorder, bytes: Bytes): void {
+  pass(state: CacheState, recorder: Recorder, bytes: Bytes, safe: i32): void {
     const live = this.live;
-    if (live !== null) live.pass(state, recorder, bytes, this.stage!.host);
+    if (live !== null) live.pass(state, recorder, bytes, safe, this.stage!.host);
   }
 
-  /** An answer that others may read along has come to its end; `whole` as the client got it, and not cut off here. */
+  /** An answer that others may read along is over: it has come to its end, or it is not `whole`. */
   close(state: CacheState, whole: bool): void {
     const live = this.live;
     if (live === null || state.live === null) return;
-    if (whole) live.complete(state);
+    if (whole) live.complete(state, this.stage!.host);
     else live.abandon(state, this.stage!.host);
+  }
+
+  /** It was ended with these bytes before its time. */
+  cut(state: CacheState, ending: Bytes): void {
+    const live = this.live;
+    if (live !== null && state.live !== null) live.cut(state, ending, this.stage!.host);
+    this.end(state, FlightOutcome.Private);
   }
 
   /** It is to be answered from the cache only, and cannot. */

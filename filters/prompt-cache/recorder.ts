@@ -5,7 +5,7 @@ import { AnswerCheck, answerChecks, AnswerForm, AnswerVerdict } from "../lib/ans
 import { Recording, recordings, SegmentPool } from "../lib/answer-segments";
 import { Api } from "../lib/llm-api";
 import { AnswerTap } from "../pipeline/answer-tap";
-import { Bytes } from "../sdk";
+import { Bytes, ByteWriter } from "../sdk";
 import { CacheState } from "./cache-state";
 
 /** Longer content types are none. */
@@ -15,8 +15,11 @@ export interface RecorderOwner {
   /** The answer of the request will not be one to be kept, whatever else comes. */
   gaveUp(state: CacheState, recorder: Recorder): void;
 
-  /** More of an answer that others may read along. Borrowed until it returns. */
-  passed(state: CacheState, recorder: Recorder, bytes: Bytes): void;
+  /** More of an answer that others may read along, as in `AnswerTap.pass`. */
+  passed(state: CacheState, recorder: Recorder, bytes: Bytes, safe: i32): void;
+
+  /** As `AnswerTap.cut`. The recorder may be released. */
+  cut(state: CacheState, recorder: Recorder, ending: Bytes): void;
 }
 
 @final
@@ -27,6 +30,9 @@ export class Recorder extends AnswerTap {
   dropped: bool = false;
   /** Others may read it along. */
   shared: bool = false;
+  /** Of what others may read along: the last bytes, that may not be the client's yet. In `passed` those before its own, and then `held` counts both. */
+  readonly tail: ByteWriter = new ByteWriter();
+  held: i32 = 0;
   readonly contentType: Bytes = new Bytes();
 
   private readonly type: StaticArray<u8> = new StaticArray<u8>(MOST_TYPE);
@@ -46,6 +52,7 @@ export class Recorder extends AnswerTap {
     this.release();
     this.dropped = false;
     this.shared = false;
+    this.held = 0;
     if (contentType.len > MOST_TYPE) return false;
     const check = answerChecks.take();
     if (!check.begin(api, form)) {
@@ -61,11 +68,23 @@ export class Recorder extends AnswerTap {
     return true;
   }
 
-  pass(bytes: Bytes): void {
+  pass(bytes: Bytes, safe: i32): void {
     this.keep(bytes);
     const owner = this.owner;
     const state = this.state;
-    if (this.shared && owner !== null && state !== null) owner.passed(state, this, bytes);
+    if (!this.shared || owner === null || state === null) return;
+    const tail = this.tail;
+    this.held = safe < 0 ? tail.len + bytes.len : bytes.len - safe;
+    owner.passed(state, this, bytes, safe);
+    if (safe >= 0) tail.reset();
+    const from = max(safe, 0);
+    if (from < bytes.len) tail.raw(bytes.ptr + <usize>from, bytes.len - from);
+  }
+
+  cut(ending: Bytes): void {
+    const owner = this.owner;
+    const state = this.state;
+    if (owner !== null && state !== null) owner.cut(state, this, ending);
   }
 
   private keep(bytes: Bytes): void {
@@ -103,6 +122,7 @@ export class Recorder extends AnswerTap {
     if (recording !== null) recordings.release(recording);
     this.check = null;
     this.recording = null;
+    this.tail.reset();
   }
 }
 

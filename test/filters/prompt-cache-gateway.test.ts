@@ -48,6 +48,40 @@ describe("with a limiter behind it", () => {
     expect(wide.call(body)).toMatchObject({ cache: "hit", body: list.join("") });
   });
 
+  it("those who wait for an answer that it ends for its client get their own, whole and within their budgets", async () => {
+    const stop = { key: [{ header: "x-user" }], limits: [{ unit: "tokens", amount: 400, per: "minute" }] };
+    const cache = await CacheHost.start(
+      { promptCache: open(), rateLimit: { rules: [{ name: "l", overrun: "stop", ...stop }] } },
+      gateway,
+    );
+    const spend = (user: string, tokens: number) => {
+      const used = JSON.stringify({
+        ...JSON.parse(document("x")),
+        usage: { prompt_tokens: tokens, completion_tokens: 1 },
+      });
+      cache.call(say(`of ${user}`, { max_tokens: 1 }), used, [["x-user", user]]);
+    };
+    spend("poor", 300);
+    spend("broke", 400);
+    const list = events("0123456789".repeat(20));
+    const body = { ...streamed, max_tokens: 20 };
+    const ask = (user: string) => cache.ask(body, [["x-user", user]]);
+    const leader = ask("poor");
+    const [rich, broke, other] = [ask("rich"), ask("broke"), ask("other")];
+    cache.answer(leader, stream(list));
+    cache.host.turn();
+    expect(seen(leader).body).toContain('"length"');
+    expect(seen(leader).body.length).toBeLessThan(list.join("").length);
+    expect(seen(broke)).toMatchObject({ upstream: false, status: "429" });
+    for (const one of [rich, other]) {
+      expect([one.localReply, one.upstream.ended]).toEqual([undefined, true]);
+      cache.answer(one, stream(list));
+      expect(seen(one)).toMatchObject({ status: "200", cache: "miss", body: list.join("") });
+    }
+    expect(cache.call(body, {}, [["x-user", "late"]])).toMatchObject({ cache: "hit", body: list.join("") });
+    expect(cache.trapped).toBe(false);
+  });
+
   it("a hit takes nothing, or the part that the rule says, and is refused when there is nothing left for it", async () => {
     const big = JSON.stringify({ ...JSON.parse(document("x")), usage: { prompt_tokens: 600, completion_tokens: 400 } });
     const body = say("q", { max_tokens: 10 });

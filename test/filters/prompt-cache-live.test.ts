@@ -9,8 +9,9 @@ import { CacheHost, type CacheOptions, events, open, say, seen } from "./cache-d
 
 const SSE = { ":status": "200", "content-type": "text/event-stream", a: "1", b: "2", c: "3", d: "4" };
 const PIECES = events("live");
+const GATEWAY = { wasm: "build/filters/llm-gateway.wasm", rootId: "llm-gateway" };
 
-async function start(options: CacheOptions = {}, more: object = {}) {
+async function start(options: CacheOptions = {}, more: object = {}, rateLimit?: object) {
   const rule = { singleFlight: { live: true }, ...more };
   const config = {
     service: { cluster: "answers" },
@@ -18,7 +19,10 @@ async function start(options: CacheOptions = {}, more: object = {}) {
     maxEntryBytes: 4096,
     ...open(rule),
   };
-  const cache = await CacheHost.start(config, options);
+  const cache = await CacheHost.start(
+    rateLimit === undefined ? config : { promptCache: config, rateLimit },
+    rateLimit === undefined ? options : { ...GATEWAY, ...options },
+  );
   const leads: GrpcCall[] = [];
   cache.host.callouts.onGrpcCall("answers", (call) => {
     if (call.isStream) leads.push(call);
@@ -27,7 +31,7 @@ async function start(options: CacheOptions = {}, more: object = {}) {
   });
   cache.host.advance(1_500);
   const ask = (text = "q", worker = 0) => {
-    const stream = cache.ask(say(text, { stream: true }), [], worker);
+    const stream = cache.ask(say(text, { stream: true, max_tokens: 20 }), [], worker);
     cache.host.advance(0);
     return stream;
   };
@@ -199,5 +203,73 @@ describe("a stream", () => {
     for (const one of PIECES) piece(leader, one, one === PIECES.at(-1));
     cache.host.turn();
     expect([seen(follower).cache, leads.length]).toEqual(["coalesced", 0]);
+  });
+
+  it("that a limiter ends for its client ends the same for who reads it along, wherever pieces are cut", async () => {
+    const stop = { name: "l", key: [], limits: [{ unit: "tokens", amount: 60, per: "minute" }], overrun: "stop" };
+    const long = events("0123456789".repeat(14)).join("");
+    for (const [size, joinsAt] of [
+      [165, 0],
+      [3, 200],
+      [7, 100],
+      [100, 3],
+      [1_000, 0],
+      [2_001, 1],
+    ] as const) {
+      const { cache, leads, ask, sent, text, tell } = await start({}, {}, { rules: [stop] });
+      const leader = ask();
+      leader.responseHeaders(SSE, {});
+      let follower: Stream | undefined;
+      for (let at = 0, n = 0; at < long.length - size; at += size, n++) {
+        if (n === joinsAt) follower = ask();
+        if (leads[0] !== undefined && follower?.paused.request) tell(leads[0], encodeOpen());
+        piece(leader, long.slice(at, at + size));
+      }
+      const { body } = seen(leader);
+      expect(body).toMatch(/"finish_reason":"length"\}\]\}\n\ndata: \[DONE\]\n\n$/);
+      expect(body.length).toBeLessThan(long.length);
+      expect([size, joinsAt, text(leads[0])]).toEqual([size, joinsAt, body]);
+      expect([sent(leads[0]).at(-1)?.end, leads[0]?.localClosed]).toEqual([true, true]);
+      expect(flightOf(follower as Stream)).toBe(sent(leads[0])[0]?.flight);
+      // The upstream goes on, or is done: it is all the same.
+      piece(leader, long.slice(-size), true);
+      cache.host.advance(120_000);
+      const next = ask();
+      expect([next.upstream.ended, flightOf(next), leads.length, cache.trapped]).toEqual([true, undefined, 1, false]);
+    }
+  });
+
+  it("that a limiter only watches is read along whole, half events too", async () => {
+    const wide = { name: "l", key: [], limits: [{ unit: "tokens", amount: 1e6, per: "minute" }], overrun: "stop" };
+    const { leads, ask, sent, text, tell } = await start({}, {}, { rules: [wide] });
+    const [leader] = [ask(), ask()];
+    leader.responseHeaders(SSE, {});
+    const all = `${PIECES.join("")}: behind the end`;
+    // Before the first event is whole there is nothing to be read.
+    piece(leader, all.slice(0, 100));
+    expect(leads.length).toBe(0);
+    piece(leader, all.slice(100, 200));
+    tell(leads[0], encodeOpen());
+    expect(text(leads[0])).toBe(PIECES[0]);
+    piece(leader, all.slice(200, 300));
+    expect(text(leads[0])).toBe(PIECES[0]);
+    piece(leader, all.slice(300), true);
+    expect([text(leads[0]), sent(leads[0]).at(-1)?.end]).toEqual([all, true]);
+  });
+
+  it("whose event is larger than what a limiter waits for is read along piece by piece", async () => {
+    const wide = { name: "l", key: [], limits: [{ unit: "tokens", amount: 1e6, per: "minute" }], overrun: "stop" };
+    const { leads, ask, text, tell } = await start({}, {}, { rules: [wide] });
+    const [leader] = [ask(), ask()];
+    leader.responseHeaders(SSE, {});
+    piece(leader, PIECES[0] ?? "");
+    tell(leads[0], encodeOpen());
+    piece(leader, `: ${"x".repeat(60_000)}`);
+    expect(text(leads[0])).toBe(PIECES[0]);
+    piece(leader, "x".repeat(10_000));
+    expect(text(leads[0]).length).toBe((PIECES[0] ?? "").length + 70_002);
+    piece(leader, "x\n\n");
+    piece(leader, PIECES.slice(1).join(""), true);
+    expect(text(leads[0]).length).toBe(PIECES.join("").length + 70_005);
   });
 });
