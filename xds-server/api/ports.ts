@@ -88,8 +88,8 @@ export interface ControlPort {
   diff(change: DocumentChange): Readonly<Record<string, Readonly<Record<string, TypeDiff>>>>;
   /** Loads what was stored, at once; resolves when it is published or refused on this replica. */
   settle(): Promise<void>;
-  /** Publishes at once what the store has told of weights. */
-  flush(): void;
+  /** Publishes at once what the store has told of weights; resolves when the first streams have been written to. */
+  flush(): Promise<void>;
   rollback(group: string): RollbackOutcome;
 }
 

@@ -47,7 +47,7 @@ describe("a discovery stream that waits for its turn", () => {
     if (method === undefined) throw new Error("no ADS");
     const admission = new Admission({ perSecond: 2, burst: 1, waitMs: 1_000, clock: () => 0 });
     admission.ask();
-    const queue = new PushQueue({ defer: () => {}, clock: () => 0, sliceMs: 5 });
+    const queue = new PushQueue({ defer: () => {}, soon: () => {}, clock: () => 0, sliceMs: 5 });
     new DiscoveryStream(call as unknown as StreamCall, method, {
       ...{ cache, registry, metrics: createMetrics(), log: silentLogger, names: new NameLists(), maxStreams: 10 },
       ...{ bodies: new SharedBodies("test"), queue, authorize: () => undefined },

@@ -269,7 +269,7 @@ export class DiscoveryStream implements Pushable, ConnectedStream {
       this.state = "behind";
       this.behindSince ??= now();
       registry.changed(this);
-      queue.add(this);
+      queue.addChanged(this);
     });
   }
 

@@ -203,7 +203,7 @@ function contextOfStreams({ options = {}, identifier, ...rest }: XdsContext): St
       waitMs: ADMISSION_WAIT_MS,
       clock,
     }),
-    queue: new PushQueue({ defer: setImmediate, clock, sliceMs: PUSH_SLICE_MS }),
+    queue: new PushQueue({ defer: setImmediate, soon: queueMicrotask, clock, sliceMs: PUSH_SLICE_MS }),
     bodies: new SharedBodies(identifier),
     names: new NameLists(),
     authorize: options.authorize ?? (() => undefined),

@@ -27,7 +27,7 @@ export function weightRoutes(api: TypedApi, { ports, changes }: RouteContext): v
     return changes.other(async () => {
       refuseUnknown(wanted, control, weights);
       await weights.set(wanted);
-      control.flush();
+      await control.flush();
       const group = control.groups().find((each) => each.group === "default") ?? control.groups()[0];
       if (group === undefined) throw new ApiError("TM_API_NOT_READY", "the weights are stored; nothing is served yet");
       return { version: group.types.EDS?.version ?? "", snapshot: group.version, changes: wanted.length };
