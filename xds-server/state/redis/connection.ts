@@ -3,9 +3,10 @@
  * Redis hangs. Nothing is queued for later, and nothing is sent twice.
  */
 import type { Writable } from "node:stream";
-import { Cluster, Redis } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
 import { ServerError } from "../../errors.ts";
 import { StoreError } from "../store-error.ts";
+import { driver } from "./driver.ts";
 
 /** What a user of a store may set. */
 export type RedisOptions = Omit<RedisConnectionOptions, "maxInFlight"> &
@@ -100,7 +101,7 @@ export class RedisConnection {
 
   /** The nodes that hold keys: one, or those of a cluster as known now. */
   masters(): readonly Redis[] {
-    return this.#client instanceof Cluster ? this.#client.nodes("master") : [this.#client];
+    return this.#client instanceof driver().Cluster ? this.#client.nodes("master") : [this.#client];
   }
 
   close(): void {
@@ -109,7 +110,7 @@ export class RedisConnection {
 
   /** What is asked in one turn of the event loop goes out with one write, which costs more than the rest of a call. A cluster has a connection for each node: there every command is written by itself. */
   #gather(): void {
-    const stream = this.#client instanceof Redis ? this.#client.stream : undefined;
+    const stream = this.#client instanceof driver().Redis ? this.#client.stream : undefined;
     if (stream === undefined || stream === this.#gathering) return;
     this.#gathering = stream;
     stream.cork();
@@ -132,6 +133,7 @@ function failure(error: unknown): StoreError {
 export function connect({ url, cluster }: Pick<RedisConnectionOptions, "url" | "cluster">): Redis | Cluster {
   const urls = url.split(",");
   const parsed = urls.map(parse);
+  const { Cluster, Redis } = driver();
   const backoff = (attempt: number) => Math.min(RECONNECT_MAX_MS, RECONNECT_MIN_MS * 2 ** Math.min(attempt, 8));
   const common = {
     autoResendUnfulfilledCommands: false,

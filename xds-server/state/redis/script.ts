@@ -4,7 +4,8 @@
  * https://redis.io/docs/latest/develop/reference/protocol-spec/
  */
 import { createHash } from "node:crypto";
-import { type Cluster, Command, type Redis } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
+import { driver } from "./driver.ts";
 
 /** Of a script: integers, texts, nil and lists of them. */
 export type RedisReply = number | string | null | readonly RedisReply[];
@@ -44,20 +45,25 @@ export class RedisScript {
     for (const key of keys) text += bulk(key);
     for (const arg of args) text += bulk(arg);
     // A cluster looks for the node of the first key.
+    WrittenCommand ??= writtenCommand();
     const command = new WrittenCommand(name, [script, "1", keys[0] ?? ""], { replyEncoding: "utf8" });
     command.text = text;
     return client.sendCommand(command) as Promise<RedisReply>;
   }
 }
 
-/** A command whose text is written already. */
-class WrittenCommand extends Command {
-  text = "";
+/** The class of commands whose text is written already. */
+function writtenCommand() {
+  return class extends driver().Command {
+    text = "";
 
-  override toWritable(): string {
-    return this.text;
-  }
+    override toWritable(): string {
+      return this.text;
+    }
+  };
 }
+
+let WrittenCommand: ReturnType<typeof writtenCommand> | undefined;
 
 /** A bulk string of the protocol. Lengths are in bytes; numbers are ASCII. */
 function bulk(value: string | number): string {
