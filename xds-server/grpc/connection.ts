@@ -10,7 +10,9 @@ export class Connection implements StreamConnection {
   readonly limits: UnaryLimits;
   pendingBytes = 0;
   readonly #session: ServerHttp2Session;
-  readonly #streams = new Set<StreamCall>();
+  /** An Envoy has one, and a set of one takes more than the call itself. */
+  #first: StreamCall | undefined;
+  #others: Set<StreamCall> | undefined;
   /** When it is told that the server goes. */
   #departure: NodeJS.Timeout | undefined;
   #question: NodeJS.Timeout | undefined;
@@ -29,11 +31,17 @@ export class Connection implements StreamConnection {
 
   /** Counts a stream among those that end with the connection, until it is {@link ended}. */
   open(call: StreamCall): void {
-    this.#streams.add(call);
+    if (this.#first === undefined) {
+      this.#first = call;
+      return;
+    }
+    this.#others ??= new Set();
+    this.#others.add(call);
   }
 
   ended(call: StreamCall): void {
-    this.#streams.delete(call);
+    if (this.#first === call) this.#first = undefined;
+    else this.#others?.delete(call);
   }
 
   /** Pings the peer, and closes the connection when no answer comes. */
@@ -73,7 +81,8 @@ export class Connection implements StreamConnection {
   #end(status: Status, reason: string): void {
     if (this.#session.destroyed) return;
     this.#session.close();
-    for (const call of this.#streams) call.end(status, reason);
+    this.#first?.end(status, reason);
+    for (const call of this.#others ?? []) call.end(status, reason);
   }
 }
 

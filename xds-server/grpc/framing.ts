@@ -7,12 +7,13 @@ import { CallError, Status } from "./status.ts";
 export const PREFIX_BYTES = 5;
 
 const NOTHING = Buffer.alloc(0);
+const NO_PARTS: readonly Buffer[] = [];
 
 /** Cuts a stream of chunks of any size into messages. */
 export class MessageReader {
   readonly #maxBytes: number;
   /** Chunks of a message that is not there as a whole yet. */
-  #parts: Buffer[] = [];
+  #parts = NO_PARTS;
   #held = 0;
   /** Bytes until the next message, or its prefix, is whole. */
   #needed = PREFIX_BYTES;
@@ -40,10 +41,12 @@ export class MessageReader {
 
   *#read(chunk: Buffer): Iterable<Buffer> {
     this.#held += chunk.length;
-    this.#parts.push(chunk);
+    if (this.#parts.length === 0) this.#parts = [chunk];
+    // It is nobody else's: only the one that is empty is shared.
+    else (this.#parts as Buffer[]).push(chunk);
     if (this.#held < this.#needed) return;
     let bytes = this.#parts.length === 1 ? chunk : Buffer.concat(this.#parts, this.#held);
-    this.#parts = [];
+    this.#parts = NO_PARTS;
     this.#held = 0;
     for (;;) {
       const length = bytes.length < PREFIX_BYTES ? 0 : this.#lengthOf(bytes);

@@ -176,7 +176,7 @@ function accept(
   else if (unary !== undefined) serveUnary(stream, unary, connection);
   else if (streaming === undefined) refuse(stream, Status.unimplemented, "no such method");
   else {
-    const call = new StreamCall(stream, path, connection);
+    const call = new StreamCall(stream, connection);
     connection.open(call);
     call.run(() => streaming(call));
   }

@@ -20,7 +20,8 @@ const MAX_SPIFFE_ID_BYTES = 2_048;
 const SPIFFE_ID = /^spiffe:\/\/[a-z0-9._-]{1,255}(\/[A-Za-z0-9._-]+)+$/;
 
 export function peerOf(socket: Socket): Peer {
-  const address = `${socket.remoteAddress ?? "unknown"}:${socket.remotePort ?? 0}`;
+  // Joined: a template of this length is kept in its pieces, which take twice as much for as long as the connection is open.
+  const address = [socket.remoteAddress ?? "unknown", socket.remotePort ?? 0].join(":");
   if (!(socket instanceof TLSSocket)) return { address, tls: false };
   // Without `authorized` the certificate is the client's word only.
   const names = socket.authorized ? socket.getPeerX509Certificate()?.subjectAltName : undefined;

@@ -29,7 +29,6 @@ interface CallStream extends ServerHttp2Stream {
 /** One object per stream, and no closures: thousands of them are open at a time. */
 export class StreamCall {
   readonly peer: Peer;
-  readonly path: string;
   /** For those who listen: whose call it is. */
   owner: unknown;
   onMessage: (this: StreamCall, message: Buffer) => void = ignore;
@@ -76,10 +75,9 @@ export class StreamCall {
     },
   };
 
-  constructor(stream: ServerHttp2Stream, path: string, connection: StreamConnection) {
+  constructor(stream: ServerHttp2Stream, connection: StreamConnection) {
     this.#stream = stream as CallStream;
     this.#connection = connection;
-    this.path = path;
     this.peer = connection.peer;
     this.#reader = new MessageReader(connection.limits.maxMessageBytes);
     this.#stream[CALL] = this;

@@ -10,6 +10,7 @@ import {
   TYPE_NAMES,
 } from "../cache/index.ts";
 import { CallError, Status, type StreamCall, statusName } from "../grpc/index.ts";
+import { emptyMap, withEntry, withoutEntry } from "../stream/index.ts";
 import type { DiscoveryMethod } from "./discovery-services.ts";
 import { encodeNonce } from "./discovery-wire.ts";
 import { FIRST_REQUEST_TIMEOUT_MS, MAX_EARLY_BYTES } from "./limits.ts";
@@ -50,7 +51,7 @@ export class DiscoveryStream implements Pushable, ConnectedStream {
   #deadline: number | undefined;
   #full = false;
   /** When the newest response of a type went out, monotonic ms. */
-  readonly #sentAt = new Map<string, number>();
+  #sentAt: ReadonlyMap<string, number> = emptyMap();
 
   /** The same functions for all streams; the call is `this`. */
   static readonly #on = {
@@ -170,7 +171,7 @@ export class DiscoveryStream implements Pushable, ConnectedStream {
     const { metrics, log, registry, clock } = this.#context;
     const sentAt = this.#sentAt.get(typeUrl);
     if (sentAt !== undefined) metrics.traffic.of(type).ackSeconds.observe((clock() - sentAt) / 1_000);
-    this.#sentAt.delete(typeUrl);
+    this.#sentAt = withoutEntry(this.#sentAt, typeUrl);
     const watch = this.watches.get(typeUrl);
     if (watch !== undefined) registry.nacks.answered(this.node, this.group, watch.typeUrl, watch.nack);
     if (outcome.kind !== "nack") return;
@@ -287,7 +288,7 @@ export class DiscoveryStream implements Pushable, ConnectedStream {
       traffic.pushes++;
       traffic.pushedBytes += body.length + nonce.length;
       if (this.behindSince !== undefined) traffic.pushSeconds.observe((now - this.behindSince) / 1_000);
-      this.#sentAt.set(due.typeUrl, clock);
+      this.#sentAt = withEntry(this.#sentAt, due.typeUrl, clock);
       log("debug", "push", { node: this.node.id, type, nonce: due.nonce, resources: due.resources.length });
       if (!this.#call.write(nonce, body)) {
         this.#full = true;

@@ -7,6 +7,7 @@ import {
   type PlannedResponse,
   type Received,
   type Session,
+  type SessionOptions,
   SotwSession,
   supportsTtl,
 } from "../stream/index.ts";
@@ -41,12 +42,17 @@ export interface Opening {
   begin(snapshot: Snapshot): StreamSession;
 }
 
+/** Of aggregated streams, which are nearly all: one object for all of them. */
+const WITH_TTL: SessionOptions = { ttl: true };
+const WITHOUT_TTL: SessionOptions = { ttl: false };
+
 /** @param first the first request of the stream. @throws CallError when it is none */
 export function openSession({ variant, onlyType }: DiscoveryMethod, first: Buffer, lists: NameLists): Opening {
-  const optionsOf = (node: NodeIdentity | undefined) => ({
-    ...(onlyType === undefined ? {} : { onlyType }),
-    ttl: supportsTtl(node?.clientFeatures ?? [], variant),
-  });
+  const optionsOf = (node: NodeIdentity | undefined): SessionOptions => {
+    const ttl = supportsTtl(node?.clientFeatures ?? [], variant);
+    if (onlyType !== undefined) return { onlyType, ttl };
+    return ttl ? WITH_TTL : WITHOUT_TTL;
+  };
   if (variant === "delta") {
     const node = shared(decodeDeltaRequest(first).node);
     return {

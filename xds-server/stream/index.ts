@@ -15,4 +15,5 @@ export type { Nack } from "./nack.ts";
 export type { Received, Session, SessionOptions } from "./session.ts";
 export { SharedValues } from "./shared-values.ts";
 export { SotwSession } from "./sotw-session.ts";
+export { emptyMap, withEntry, withoutEntry } from "./sparse.ts";
 export { type ClientResource, clientResources, type InFlight, type WatchedResource } from "./watched-resource.ts";
