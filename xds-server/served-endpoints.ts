@@ -45,7 +45,7 @@ function endpointView(cluster: string, locality: ProtoObject, endpoint: ProtoObj
   const health = endpoint.health_status;
   return {
     cluster,
-    address: text(socket.address) ?? text(object(address.pipe).path) ?? "",
+    address: text(socket.address) ?? unixAddress(text(object(address.pipe).path)) ?? "",
     port: Number(socket.port_value ?? 0),
     weight: Number(object(endpoint.load_balancing_weight).value ?? 1),
     health: typeof health === "string" ? health.toLowerCase() : "unknown",
@@ -53,6 +53,8 @@ function endpointView(cluster: string, locality: ProtoObject, endpoint: ProtoObj
   };
 }
 
+/** As a ServiceEntry has it. */
+const unixAddress = (path: string | undefined): string | undefined => path && `unix://${path}`;
 const object = (value: unknown): ProtoObject =>
   typeof value === "object" && value !== null ? (value as ProtoObject) : {};
 const list = (value: unknown): readonly ProtoObject[] => (Array.isArray(value) ? (value as ProtoObject[]) : []);

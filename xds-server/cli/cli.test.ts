@@ -252,6 +252,63 @@ describe("the command line against a server", () => {
     expect((await ask("endpoints")).stdout).toBe(table);
   });
 
+  it("endpoints, weights: what is shown is what weights are set by, also IPv6 and Unix sockets", async () => {
+    const cluster = "outbound|80||every.test";
+    const addresses = ["10.0.1.1", "2001:db8::1", "::1", "unix:///run/app.sock", "unix:///run/a b:0"];
+    const service = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: every}
+spec:
+  hosts: [every.test]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [${addresses.map((address) => `{address: "${address}"}`).join(", ")}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: every}
+spec: {hosts: [every.test], gateways: [edge], http: [{route: [{destination: {host: every.test}}]}]}
+`;
+    expect(await ask("apply", file("every.yaml", service))).toMatchObject({ code: 0, error: "" });
+    type Endpoint = Readonly<Record<"cluster" | "address" | "port" | "weight", string | number>>;
+    const shown = async () =>
+      (JSON.parse((await ask("endpoints", cluster, "-o", "json")).stdout) as { endpoints: readonly Endpoint[] })
+        .endpoints;
+    const before = await shown();
+    expect(before.map(({ address, port }) => [address, port])).toEqual(
+      addresses.map((address) => [address, address.startsWith("unix") ? 0 : 80]),
+    );
+    // As programs do it.
+    const put = async (weight: (index: number) => number | null) => {
+      const changes = before.map(({ cluster: of, address, port }, index) => ({
+        ...{ cluster: of, address, port },
+        weight: weight(index),
+      }));
+      const headers = { authorization: `Bearer ${TOKEN}` };
+      const body = JSON.stringify({ changes });
+      return (await fetch(`${server.apiUrl}/api/v1/weights`, { method: "PUT", headers, body })).status;
+    };
+    expect(await put((index) => index + 2)).toBe(200);
+    expect((await shown()).map(({ weight }) => weight)).toEqual([2, 3, 4, 5, 6]);
+    expect(await put(() => null)).toBe(200);
+    expect(await shown()).toEqual(before);
+    // As people do it: the texts of the table.
+    const names = async (...command: readonly string[]) =>
+      (await ask(...command)).stdout
+        .split("\n")
+        .filter((line) => line.startsWith(cluster))
+        .map((line) => /^\S+ +(.+?) +\d/.exec(line)?.[1] ?? "");
+    const texts = await names("endpoints", cluster);
+    expect(texts).toEqual(["10.0.1.1:80", "[2001:db8::1]:80", "[::1]:80", "unix:///run/app.sock", "unix:///run/a b:0"]);
+    expect((await ask("weights", "set", cluster, ...texts.map((text, index) => `${text}=${index + 7}`))).code).toBe(0);
+    expect((await shown()).map(({ weight }) => weight)).toEqual([7, 8, 9, 10, 11]);
+    expect(await names("weights", "get")).toEqual(texts);
+    expect((await ask("weights", "set", cluster, ...texts.map((text) => `${text}=default`))).code).toBe(0);
+    expect(await shown()).toEqual(before);
+    for (const kind of ["virtualservice", "serviceentry"]) expect((await ask("delete", kind, "every")).code).toBe(0);
+  });
+
   it("snapshot: the resources of a group", async () => {
     const snapshot = parse((await ask("snapshot")).stdout) as { types: Record<string, unknown> };
     expect(Object.keys(snapshot.types)).toContain("CDS");

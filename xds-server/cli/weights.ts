@@ -13,11 +13,16 @@ const print = (text: string): void => {
   process.stdout.write(`${text}\n`);
 };
 
-/** `10.0.0.1:8000=50`, `[::1]:8000=0`, `10.0.0.1:8000=default`. @throws ServerError TM_USAGE */
+/** `10.0.0.1:8000=50`, `[::1]:8000=0`, `10.0.0.1:8000=default`, `unix:///path=50`. @throws ServerError TM_USAGE */
 export function parseWeight(cluster: string, text: string): WeightReport {
-  const [, address = "", port, weight] = /^(.+):(\d{1,5})=(\d{1,9}|default)$/.exec(text) ?? [];
+  // A path may end like a port.
+  const form = text.startsWith("unix://") ? /^(.+)()=(\d{1,9}|default)$/ : /^(.+):(\d{1,5})=(\d{1,9}|default)$/;
+  const [, address = "", port, weight] = form.exec(text) ?? [];
   if (port === undefined)
-    throw new ServerError("TM_USAGE", `${JSON.stringify(text)} is not ADDRESS:PORT=WEIGHT (or =default)`);
+    throw new ServerError(
+      "TM_USAGE",
+      `${JSON.stringify(text)} is not ADDRESS:PORT=WEIGHT or unix:///PATH=WEIGHT (or =default)`,
+    );
   return {
     cluster,
     address: address.replace(/^\[|\]$/g, ""),

@@ -14,6 +14,11 @@ export function endpointPort({ ports }: Endpoint, port: ServicePort): number {
   return ports.get(port.name) ?? port.targetPort ?? port.number;
 }
 
+/** As {@link endpointPort}; 0 for a socket, which has none. What endpoints are shown by, and weights are for. */
+export function addressedPort(endpoint: Endpoint, port: ServicePort): number {
+  return isUnixSocket(endpoint) ? 0 : endpointPort(endpoint, port);
+}
+
 /** `unix:///path`, which no header can name. */
 export function isUnixSocket({ address }: Endpoint): boolean {
   return address.startsWith("unix://");

@@ -5,7 +5,7 @@
  */
 
 import type { Resource } from "../cache/index.ts";
-import { endpointPort, selectedEndpoints } from "../config/endpoint-selection.ts";
+import { addressedPort, selectedEndpoints } from "../config/endpoint-selection.ts";
 import { endpointsFrom } from "../config/endpoints-from.ts";
 import { fullName } from "../config/gateway-scope.ts";
 import type { Model, ServiceEntry } from "../config/index.ts";
@@ -104,7 +104,7 @@ export class Assembly {
     const target = built?.find((each) => clusterName(each.target) === cluster)?.target;
     if (entry === undefined || target === undefined || !isEdsCluster(target)) return undefined;
     return selectedEndpoints(entry, target.subset?.labels).some(
-      (each) => each.address === address && endpointPort(each, target.port) === port,
+      (each) => each.address === address && addressedPort(each, target.port) === port,
     );
   }
 

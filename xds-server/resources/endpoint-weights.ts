@@ -1,5 +1,5 @@
 /** Weights that were set apart from the configuration, while the server runs. */
-import { endpointPort, selectedEndpoints } from "../config/endpoint-selection.ts";
+import { addressedPort, selectedEndpoints } from "../config/endpoint-selection.ts";
 import type { Endpoint } from "../config/model.ts";
 import { type ClusterTarget, clusterName } from "./service-index.ts";
 
@@ -24,7 +24,7 @@ export function targetEndpoints(
   if (weights === NO_WEIGHTS) return selected;
   const cluster = clusterName(target);
   return selected.map((endpoint) => {
-    const weight = weights.weightOf(cluster, endpoint.address, endpointPort(endpoint, target.port));
+    const weight = weights.weightOf(cluster, endpoint.address, addressedPort(endpoint, target.port));
     if (weight === undefined) return endpoint;
     // Envoy has no weight of 0.
     return weight === 0 ? { ...endpoint, weight: 1, health: "draining" } : { ...endpoint, weight };

@@ -8,6 +8,7 @@ export interface EndpointWeight {
   readonly cluster: string;
   /** As the configuration or the discovery has it. */
   readonly address: string;
+  /** 0 for a Unix socket. */
   readonly port: number;
   /** 0 to MAX_WEIGHT; 0: it drains. */
   readonly weight: number;
@@ -34,7 +35,7 @@ export function checkChanges(changes: readonly WeightChange[]): void {
   for (const [index, { cluster, address, port, weight }] of changes.entries()) {
     const fail = (what: string) => invalid(`changes[${index}]: ${what}`);
     if (!isName(cluster)) throw fail("cluster is no name");
-    if (!isName(address)) throw fail("address is no address");
+    if (!isAddress(address)) throw fail("address is no address");
     if (!Number.isInteger(port) || port < 0 || port > 65_535) throw fail("port is not 0 to 65535");
     if (weight !== null && (!Number.isInteger(weight) || weight < 0 || weight > MAX_WEIGHT))
       throw fail(`weight is not a whole number from 0 to ${MAX_WEIGHT}`);
@@ -132,6 +133,10 @@ function same(one: ReadonlyMap<string, number> | undefined, other: ReadonlyMap<s
   for (const [name, weight] of one) if (other.get(name) !== weight) return false;
   return true;
 }
+
+/** A path may have spaces. */
+const isAddress = (text: unknown): boolean =>
+  isName(typeof text === "string" && text.startsWith("unix://") ? text.replaceAll(" ", "_") : text);
 
 const isName = (text: unknown): boolean =>
   typeof text === "string" &&
