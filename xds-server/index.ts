@@ -29,6 +29,7 @@ import { DocumentStore } from "./state/records/documents.ts";
 import { MeasuredStore } from "./state/records/metrics.ts";
 import { WeightTable } from "./state/records/weights.ts";
 import { openStateStore } from "./state-store.ts";
+import { stateView } from "./state-view.ts";
 
 export { type ConfigError, formatError } from "./config/index.ts";
 export { jsonLogger, type Logger, type LogLevel, silentLogger } from "./log.ts";
@@ -51,6 +52,8 @@ export interface RunningServer {
   setTls(tls: TlsOptions): void;
   /** Reads the files of the admin API's certificates again, for its new connections. @throws ServerError TM_API_CREDENTIALS; the old ones stay */
   reloadApiTls(): void;
+  /** A new token of the admin API in place of the one that it was started with, which is refused from then on. */
+  setApiToken(token: string): void;
   /** Ends all streams and stops; bounded to a few seconds. Envoys keep what they have. */
   close(): Promise<void>;
 }
@@ -188,7 +191,10 @@ async function start(
         return { contentType: metrics.registry.contentType, body: await metrics.registry.metrics() };
       },
       registry: registryHandlers(instances),
-      status: () => ({ state: { kind: kindOf(state), ready: stateKnown }, discovery: discovery.view() }),
+      status: () => ({
+        state: stateView(kindOf(state), stateKnown, store.outage, Date.now()),
+        discovery: discovery.view(),
+      }),
       loadReports: () => loadReports.view(),
       loads: () => loads.view(),
       cache: () => answers.view(),
@@ -209,6 +215,7 @@ async function start(
     reload: load,
     setTls: (tls) => ads.setTls(tls),
     reloadApiTls: () => running.reloadTls(),
+    setApiToken: (token) => running.setToken(token),
     close,
   };
 }

@@ -188,6 +188,35 @@ describe("tokenmesh", () => {
     expect((await server.done).code).toBe(0);
   });
 
+  it("serve: SIGHUP reads the token again; the former one is refused, and a file that holds none changes nothing", async () => {
+    const where = folder(ROUTES);
+    const file = join(dir, ".token");
+    const [former, next] = ["0123456789abcdef", "fedcba9876543210"];
+    writeFileSync(file, `${former}\n`);
+    const server = cli("serve", "--config", where, "--api-token-file", file);
+    await waitFor(() => server.stdout().includes("\n"), { timeoutMs: 30_000, what: `ready line (${server.stderr()})` });
+    const { api } = JSON.parse(server.stdout().slice("ready ".length)) as { api: string };
+    const asked = async (token: string) =>
+      (await fetch(`${api}/api/v1/status`, { headers: { authorization: `Bearer ${token}` } })).status;
+    const both = async () => [await asked(former), await asked(next)];
+    expect(await both()).toEqual([200, 401]);
+    const kept = () => server.stderr().match(/TM_API_CREDENTIALS.*token of the admin API kept/g)?.length ?? 0;
+    const broken = [() => writeFileSync(file, ""), () => writeFileSync(file, "tooshort\n"), () => rmSync(file)];
+    for (const [index, breakIt] of broken.entries()) {
+      breakIt();
+      server.process.kill("SIGHUP");
+      await waitFor(() => kept() > index, { timeoutMs: 10_000, what: "the refusal" });
+      expect(await both()).toEqual([200, 401]);
+    }
+    writeFileSync(file, `${next}\n`);
+    server.process.kill("SIGHUP");
+    await waitFor(async () => (await asked(next)) === 200, { timeoutMs: 10_000, what: "the new token" });
+    expect(await both()).toEqual([401, 200]);
+    server.process.kill("SIGTERM");
+    expect((await server.done).code).toBe(0);
+    expect(server.stderr()).not.toMatch(new RegExp(`${former}|${next}|tooshort`));
+  }, 60_000);
+
   it("serve: 2 for credentials that come alone, and beyond loopback without any", async () => {
     const where = folder(ROUTES);
     const alone = await cli("serve", "--config", where, "--api-cert", "x").done;

@@ -59,7 +59,7 @@ const typed = (api: FastifyInstance) => api.withTypeProvider<TypeBoxTypeProvider
 /** Paths that say no more than that the server lives, for probes that have no token. */
 const OPEN_PATHS = new Set(["/healthz", "/livez", "/readyz", "/ready"]);
 
-/** The API with all routes, not listening yet. */
+/** The API with all routes, not listening yet. Who may ask is looked up in the options at each request: a token may be replaced. */
 export async function createApi(ports: ApiPorts, options: ApiOptions): Promise<Api> {
   const { log, tls } = options;
   const api = fastify({
@@ -167,7 +167,7 @@ function answerError(error: ApiError, request: FastifyRequest, reply: FastifyRep
 }
 
 /** Errors of the parts that are about what was sent. */
-const CALLERS_FAULT = { TM_RECORD_INVALID: true, TM_WEIGHT_INVALID: true };
+const CALLERS_FAULT = { TM_RECORD_INVALID: true, TM_STATE_TOO_LARGE: true, TM_WEIGHT_INVALID: true };
 
 function toApiError(error: FastifyError | Error, log: Logger): ApiError {
   if (error instanceof ApiError) return error;

@@ -122,6 +122,19 @@ describe("the admin API on an address", () => {
     expect(await ask(api)).toBe(401);
   });
 
+  it("takes another token when it is told to, and the former one no more, also over a connection that is open", async () => {
+    const api = await start({ tls: tls(), token: TOKEN });
+    const next = TOKEN.replace(/^./, "z");
+    expect([await ask(api, undefined, TOKEN), await ask(api, undefined, next)]).toEqual([200, 401]);
+    api.setToken(next);
+    expect([await ask(api, undefined, TOKEN), await ask(api, undefined, next)]).toEqual([401, 200]);
+    expect([await ask(api, "client"), await ask(api)]).toEqual([200, 401]);
+    // Who was let in without a token is not shut out by one.
+    const open = await start();
+    open.setToken(next);
+    expect((await fetch(`${open.url}/api/v1/status`)).status).toBe(200);
+  });
+
   it("listens beyond loopback only with something that says who may", async () => {
     for (const host of ["0.0.0.0", "[::]"])
       await expect(start({ host })).rejects.toMatchObject({ code: "TM_API_UNPROTECTED" });

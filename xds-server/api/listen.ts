@@ -32,18 +32,30 @@ export interface RunningApi {
    * @throws ServerError TM_API_CREDENTIALS; the old ones stay
    */
   reloadTls(): void;
+  /** From now on this token counts and the former one does not. For a server that was started with one. */
+  setToken(token: string): void;
   /** Ends open connections. */
   close(): Promise<void>;
 }
 
 /** @throws ServerError TM_API_UNPROTECTED, TM_API_CREDENTIALS, TM_LISTEN_FAILED */
 export async function startApi(ports: ApiPorts, options: ApiListenOptions): Promise<RunningApi> {
-  const { host, port, log, version, token, tls: files } = options;
+  const { host, port, log, version, tls: files } = options;
+  let { token } = options;
   const clientCertificates = files?.clientCa !== undefined;
   if (!isLoopback(host) && token === undefined && !clientCertificates)
     throw new ServerError("TM_API_UNPROTECTED", `the admin API would be open to all who reach ${host}`);
   const tls = files && pems(files);
-  const api = await createApi(ports, { log, version, token, clientCertificates, tls }).catch(unusable);
+  const apiOptions = {
+    log,
+    version,
+    get token() {
+      return token;
+    },
+    clientCertificates,
+    tls,
+  };
+  const api = await createApi(ports, apiOptions).catch(unusable);
   api.server.maxConnections = MAX_CONNECTIONS;
   api.server.headersTimeout = HEADERS_TIMEOUT_MS;
   try {
@@ -64,6 +76,10 @@ export async function startApi(ports: ApiPorts, options: ApiListenOptions): Prom
       } catch (error) {
         unusable(error);
       }
+    },
+    setToken: (next) => {
+      // Where nobody needed one, nobody is shut out by surprise.
+      if (token !== undefined) token = next;
     },
     close: () => api.close(),
   };

@@ -73,16 +73,17 @@ async function serve(options: ServeOptions): Promise<void> {
   });
   process.on("SIGHUP", () => {
     server.reload();
-    const renew = (whose: string, read: () => void) => {
+    const renew = (what: string, read: () => void) => {
       try {
         read();
-        log("info", `certificates ${whose} read again`);
+        log("info", `${what} read again`);
       } catch (error) {
-        log("error", `certificates ${whose} kept`, { error: error instanceof Error ? error.message : String(error) });
+        log("error", `${what} kept`, { error: error instanceof Error ? error.message : String(error) });
       }
     };
-    if (files !== undefined) renew("for Envoys", () => server.setTls(pems(files)));
-    if (apiTls !== undefined) renew("of the admin API", () => server.reloadApiTls());
+    if (files !== undefined) renew("certificates for Envoys", () => server.setTls(pems(files)));
+    if (apiTls !== undefined) renew("certificates of the admin API", () => server.reloadApiTls());
+    if (apiTokenFile !== undefined) renew("token of the admin API", () => server.setApiToken(readToken(apiTokenFile)));
   });
   const stop = () => {
     // A second signal, or a shutdown that hangs, ends the process at once.
@@ -105,7 +106,7 @@ export function addServeCommand(program: Command): void {
   const command = program
     .command("serve")
     .description(
-      "serve the configuration of a folder to Envoys over xDS; prints `ready {...}` when it does. SIGHUP reads the folder and all certificates again",
+      "serve the configuration of a folder to Envoys over xDS; prints `ready {...}` when it does. SIGHUP reads the folder, all certificates and the token again",
     )
     .requiredOption("--config <dir>", "folder of YAML files; watched")
     .option("--xds <host:port>", "address for Envoys; port 0 takes a free one", "127.0.0.1:0")
