@@ -103,16 +103,7 @@ class TextDocument implements KnownDocument {
 }
 
 export function documentPort(documents: DocumentStore): DocumentPort {
-  return {
-    put: async (identity, text, expected) =>
-      outcome(await reachable(documents.put(identity, text, expected === undefined ? {} : { expected }))),
-    delete: async (identity, expected) =>
-      outcome(await reachable(documents.delete(identity, expected === undefined ? {} : { expected }))),
-  };
-}
-
-function outcome(result: Awaited<ReturnType<DocumentStore["put"]>>) {
-  return result.ok ? result : { ok: false as const, actual: result.current?.version };
+  return { changeAll: (changes) => reachable(documents.changeAll(changes)) };
 }
 
 export function weightPort(weights: WeightTable): WeightStore {

@@ -90,6 +90,12 @@ export const ERRORS = {
     meaning: "A key or a value is not one that the state store takes.",
     remedy: "Use keys of a-z, 0-9, `/`, `.`, `_` and `-`, at most 200 characters, and values of at most 900 KiB.",
   },
+  TM_STATE_TOO_LARGE: {
+    meaning:
+      "Documents that were to be changed together are more than the state store can change as one. None of them was changed.",
+    remedy:
+      "Send them in several requests, each valid by itself: Consul takes 64 documents and 380 KiB compressed at once, Kubernetes 960 KiB compressed, the others 1,000 documents and 20 MiB.",
+  },
   TM_STATE_LOCKED: {
     meaning: "The state folder is in use by another process.",
     remedy:
@@ -240,16 +246,17 @@ export const ERRORS = {
   },
   TM_API_PARTIAL: {
     meaning:
-      "A change could not be finished, and documents of it stand in the state store because they could not be taken back either.",
+      "A change turned out not to be servable, and documents of it stand in the state store because they could not be taken back.",
     remedy:
-      "Details name them. When the store answers again, send all documents of the change once more, or the former ones; what stands counts until then.",
+      "Details name them. When the store answers again, send all documents of the change once more, corrected, or the former ones; what stands counts until then.",
   },
   TM_API_UNREACHABLE: {
     meaning: "The command line cannot reach the admin API of the server.",
     remedy: "Give its address with --server or TOKENMESH_SERVER, and see that it runs.",
   },
   TM_STORE_UNAVAILABLE: {
-    meaning: "The state store does not answer, so nothing can be changed; what is served stays.",
+    meaning:
+      "The state store does not answer, so nothing can be changed; what is served stays. A change that was under way was made as a whole, or not at all.",
     remedy: "See that the store of --state runs and can be reached.",
   },
   TM_INTERNAL: {

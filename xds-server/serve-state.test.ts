@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { waitFor } from "../envoy/harness/wait-for.ts";
 import { RedisServer, redisBinary } from "../test/fixtures/redis-server.ts";
-import { type RunningServer, silentLogger, startServer } from "./index.ts";
+import { type Logger, type RunningServer, silentLogger, startServer } from "./index.ts";
 import { openStateStore } from "./state-store.ts";
 
 /** What programs told a server is there after a restart, and on every replica. */
@@ -51,6 +51,50 @@ describe("the state of a server", () => {
     ((await (await fetch(`${apiUrl}/api/v1/snapshot`)).json()) as { version: string }).version;
   const weights = { changes: [{ cluster: CLUSTER, address: "10.0.0.1", port: 80, weight: 9 }] };
   const instance = { address: "10.0.0.7", port: 80, ttl: 3600 };
+
+  it("documents that are applied together are one publication, on every replica", async ({ skip }) => {
+    const binary = redisBinary();
+    if ("reason" in binary) return skip(binary.reason);
+    const redis = await RedisServer.startBinary(binary);
+    try {
+      const published: number[] = [0, 0];
+      const replicas = await Promise.all(
+        published.map(async (_, index) => {
+          const log: Logger = (_level, message) => {
+            if (message === "configuration published") published[index] = (published[index] ?? 0) + 1;
+          };
+          const server = await startServer({ configDir: join(dir, "base.yaml"), state: redis.url, log });
+          servers.push(server);
+          await server.ready();
+          return server;
+        }),
+      );
+      const [one, other] = replicas as [RunningServer, RunningServer];
+      expect([await version(other), published]).toEqual([await version(one), [1, 1]]);
+      for (let n = 1; n <= 4; n++) {
+        const documents = ["a", "b", "c"].map((name) => ({
+          apiVersion: "networking.istio.io/v1",
+          kind: "ServiceEntry",
+          metadata: { name },
+          spec: {
+            hosts: [`${name}.test`],
+            ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+            resolution: "STATIC",
+            endpoints: [{ address: `10.0.9.${n}` }],
+          },
+        }));
+        const body = JSON.stringify([...documents, { ...documents[0], kind: "VirtualService", spec: rule.spec }]);
+        const answer = await fetch(`${one.apiUrl}/api/v1/apply`, { method: "POST", body });
+        expect(answer.status).toBe(200);
+        const { versions } = (await answer.json()) as { versions: { default: string } };
+        await waitFor(async () => (await version(other)) === versions.default, { what: "the other replica" });
+        expect(published).toEqual([n + 1, n + 1]);
+      }
+    } finally {
+      for (const each of servers.splice(0)) await each.close();
+      await redis.stop();
+    }
+  }, 60_000);
 
   it("file: survives a restart, and the same is served again", async () => {
     const state = `file:${join(dir, "state")}`;
@@ -110,7 +154,11 @@ describe("the state of a server", () => {
     expect((await fetch(`${server.apiUrl}/readyz`)).status).toBe(503);
     expect((await fetch(`${server.apiUrl}/livez`)).status).toBe(200);
     const status = (await (await fetch(`${server.apiUrl}/api/v1/status`)).json()) as object;
-    expect(status).toMatchObject({ ready: false, state: { kind: "redis", ready: false }, groups: [] });
+    expect(status).toMatchObject({
+      ready: false,
+      state: { kind: "redis", ready: false, available: false },
+      groups: [],
+    });
     expect(await put(server, RULE, rule)).toBeGreaterThanOrEqual(422);
   });
 

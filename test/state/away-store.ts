@@ -38,6 +38,11 @@ export class AwayStore implements RecordStore {
     return this.#call(() => this.#inner.delete(...args));
   };
 
+  readonly changeAll: RecordStore["changeAll"] = (changes) => {
+    this.writes.push(...changes.map(({ key }) => key));
+    return this.#call(() => this.#inner.changeAll(changes));
+  };
+
   /** As a store that was never connected: the watch hears nothing until it comes. */
   watch(prefix: string, observer: RecordObserver): () => void {
     const watch = { prefix, end: this.#away ? () => {} : this.#inner.watch(prefix, observer) };

@@ -236,6 +236,173 @@ export function describeRecordStore(
       );
     }, 60_000);
 
+    describe("several records as one change", () => {
+      const changes = (value: string, keys = ["b/a", "b/b", "b/c"]) => keys.map((key) => ({ key, value }));
+      const all = (value: string) => ({ "b/a": value, "b/b": value, "b/c": value });
+
+      it("are put, replaced and removed, each with its version", async () => {
+        const old = await put("b/old", "x");
+        const first = await store.changeAll([...changes("1"), { key: "b/old", value: undefined, expected: old }]);
+        expect(first).toMatchObject({ ok: true });
+        const versions = first.ok ? first.versions : [];
+        expect(versions.length).toBe(4);
+        const [a = "", b = "", c = ""] = versions;
+        expect(await store.list("b/")).toEqual(
+          new Map([
+            ["b/a", { value: "1", version: a }],
+            ["b/b", { value: "1", version: b }],
+            ["b/c", { value: "1", version: c }],
+          ]),
+        );
+        for (const [index, key] of ["b/a", "b/b", "b/c"].entries())
+          expect(await store.get(key)).toEqual({ value: "1", version: versions[index] });
+        const second = await store.changeAll([
+          { key: "b/a", value: "2", expected: a },
+          { key: "b/b", value: undefined, expected: b },
+          { key: "b/new", value: "2", expected: null },
+          { key: "b/none", value: undefined },
+          { key: "b/none2", value: undefined, expected: null },
+        ]);
+        expect(second).toMatchObject({ ok: true });
+        expect(second.ok && second.versions.slice(3)).toEqual(["", ""]);
+        expect(valuesOf(await store.list("b/"))).toEqual({ "b/a": "2", "b/c": "1", "b/new": "2" });
+        // What it has told as versions are versions.
+        expect(await store.put("b/a", "3", { expected: second.ok ? second.versions[0] : "" } as object)).toMatchObject({
+          ok: true,
+        });
+        expect(await store.delete("b/c", { expected: c })).toMatchObject({ ok: true });
+        expect(await store.changeAll([])).toEqual({ ok: true, versions: [] });
+      });
+
+      it("are not changed at all when one of them, first, middle or last, is another than expected", async () => {
+        const version = await put("b/b", "theirs");
+        await put("b/d", "theirs");
+        const before = await store.list("");
+        const stale = [
+          { key: "b/b", value: "mine", expected: null },
+          { key: "b/b", value: undefined, expected: null },
+          { key: "b/b", value: "mine", expected: "0" },
+          { key: "b/b", value: undefined, expected: "0" },
+        ];
+        const others = [
+          { key: "b/a", value: "mine", expected: null },
+          { key: "b/c", value: "mine" },
+          { key: "b/d", value: undefined },
+        ];
+        for (const conflict of stale)
+          for (let place = 0; place <= others.length; place++) {
+            const result = await store.changeAll([...others.slice(0, place), conflict, ...others.slice(place)]);
+            expect(result).toEqual({ ok: false, key: "b/b", current: { value: "theirs", version } });
+          }
+        const gone = await store.changeAll([...changes("mine", ["b/a"]), { key: "b/e", value: "", expected: version }]);
+        expect(gone).toEqual({ ok: false, key: "b/e", current: undefined });
+        expect(await store.list("")).toEqual(before);
+      });
+
+      it("are refused with a code when one is no record or stands twice, and when they are too many", async () => {
+        const invalid = [
+          { key: "B", value: "" },
+          { key: "b/b", value: "\ud800" },
+          { key: "b/a", value: "again" },
+        ];
+        for (const each of invalid)
+          await expect(store.changeAll([...changes("1"), each])).rejects.toMatchObject({ code: "TM_RECORD_INVALID" });
+        const many = Array.from({ length: 1_001 }, (_, n) => ({ key: `b/${n}`, value: "" }));
+        await expect(store.changeAll(many)).rejects.toMatchObject({ code: "TM_STATE_TOO_LARGE" });
+        expect(await store.list("")).toEqual(new Map());
+      });
+
+      it("are told to watches as one change, here and on other replicas, and never by half", async () => {
+        const stores = fixture.shared ? [store, await openStore()] : [store];
+        const told = stores.map((each) => new Told(each, "b/"));
+        for (const each of told) await each.until({});
+        for (let n = 1; n <= 10; n++) {
+          expect(await store.changeAll(changes(String(n)))).toMatchObject({ ok: true });
+          if (n % 3 === 0) for (const each of told) await each.until(all(String(n)));
+        }
+        for (const each of told) await each.until(all("10"));
+        const calls = told.map((each) => each.all.length);
+        await store.changeAll([{ key: "b/a", value: undefined }, ...changes("11", ["b/b", "b/c"])]);
+        for (const each of told) await each.until({ "b/b": "11", "b/c": "11" });
+        for (const [index, each] of told.entries()) {
+          expect(each.all.length).toBe((calls[index] ?? 0) + 1);
+          for (const records of each.all)
+            expect(new Set([...records.values()].map(({ value }) => value)).size).toBeLessThan(2);
+          for (const records of each.all) expect([0, 2, 3]).toContain(records.size);
+        }
+      });
+
+      it("are never seen by half by who lists and reads while several change them", async () => {
+        const stores = fixture.shared ? [store, await openStore(), await openStore()] : [store];
+        await store.changeAll(changes("0"));
+        let running = true;
+        const halves: string[] = [];
+        const reader = async (by: RecordStore) => {
+          while (running) {
+            const values = new Set(Object.values(valuesOf(await by.list("b/"))));
+            if (values.size !== 1) halves.push([...values].join());
+            // A store in memory would let nobody else have a turn.
+            await new Promise((resolve) => setImmediate(resolve));
+          }
+        };
+        const writer = async (by: RecordStore, name: string) => {
+          for (let n = 0; n < 5; n++) {
+            const current = await by.list("b/");
+            const expected = [...current].map(([key, { version }]) => ({
+              key,
+              value: `${name}${n}`,
+              expected: version,
+            }));
+            await by.changeAll(expected).catch((error: unknown) => {
+              // Who is in another's way may be told to come again.
+              if (!(error instanceof StoreError && error.reason === "busy")) throw error;
+            });
+          }
+        };
+        const reading = reader(stores.at(-1) as RecordStore);
+        await Promise.all(stores.map((each, index) => writer(each, `w${index}-`))).finally(() => {
+          running = false;
+        });
+        await reading;
+        expect(halves).toEqual([]);
+        const values = new Set(Object.values(valuesOf(await store.list("b/"))));
+        expect(values.size).toBe(1);
+      }, 60_000);
+
+      it("let exactly one of many at a time win", async () => {
+        const stores = fixture.shared ? [store, await openStore(), await openStore()] : [store];
+        const attempt = (n: number) =>
+          (stores[n % stores.length] as RecordStore)
+            .changeAll(changes(String(n)).map((change) => ({ ...change, expected: null })))
+            .catch((error: unknown) => {
+              if (error instanceof StoreError && error.reason === "busy") return { ok: false };
+              throw error;
+            });
+        const results = await Promise.all(Array.from({ length: 6 }, (_, n) => attempt(n)));
+        const winners = results.flatMap(({ ok }, n) => (ok ? [String(n)] : []));
+        expect(winners.length).toBeLessThan(2);
+        if (winners.length === 0) return;
+        expect(valuesOf(await store.list("b/"))).toEqual(all(winners[0] as string));
+      });
+
+      it("hold every text, and are still there after the store was closed and opened again", async ({
+        skip: skipTest,
+      }) => {
+        if (!fixture.durable) skipTest("nothing outlives the store");
+        const texts = ["", "käse 𝄞 \u0000\r\n\u2028\u{10ffff}", "{}\n"];
+        const keys = ["b/a", "b/b", "b/c"];
+        await put("b/c", "old");
+        await store.changeAll([
+          ...keys.map((key, index) => ({ key, value: texts[index] ?? "" })),
+          { key: "b/none", value: undefined },
+        ]);
+        const before = await store.list("");
+        store = await reopened();
+        expect(await store.list("")).toEqual(before);
+        expect(valuesOf(before)).toEqual(Object.fromEntries(keys.map((key, index) => [key, texts[index]])));
+      });
+    });
+
     it("tells a watch what there is, then every change below its prefix, and nothing of others", async () => {
       await put("w/a", "1");
       await put("other", "1");
@@ -298,6 +465,7 @@ export function describeRecordStore(
       await expect(store.list("")).rejects.toBeInstanceOf(StoreError);
       await expect(store.put("w/a", "2")).rejects.toBeInstanceOf(StoreError);
       await expect(store.delete("w/a")).rejects.toBeInstanceOf(StoreError);
+      await expect(store.changeAll([{ key: "w/a", value: "2" }])).rejects.toBeInstanceOf(StoreError);
       await store.close();
       await new Promise((resolve) => setImmediate(resolve));
       expect([never.all.length, never.failures.length, running.failures.length]).toEqual([0, 0, 0]);
@@ -340,6 +508,12 @@ export function describeRecordStore(
         await waitFor(() => told.failures.length > 0, { what: "the failure to be told" });
         await expect(store.get("w/a")).rejects.toBeInstanceOf(StoreError);
         await expect(store.put("w/a", "2", { expected: "0" })).rejects.toBeInstanceOf(StoreError);
+        await expect(
+          store.changeAll([
+            { key: "w/a", value: "2" },
+            { key: "w/b", value: "2" },
+          ]),
+        ).rejects.toBeInstanceOf(StoreError);
         expect(told.all.length).toBe(calls);
       } finally {
         await outage.end();

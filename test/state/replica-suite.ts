@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { waitFor } from "../../envoy/harness/index.ts";
 import { TypeUrl } from "../../protos/index.ts";
+import type { StateView } from "../../xds-server/state-view.ts";
 import { AckingClient } from "../fixtures/acking-client.ts";
 import { freePort } from "../fixtures/redis-server.ts";
 import { buildServer, ServeProcess, tokenmesh } from "../fixtures/serve-process.ts";
@@ -108,6 +109,7 @@ export function describeReplicas(
     const weight = (server: ServeProcess, value: string) =>
       tokenmesh("weights", "set", APP, `10.0.0.1:80=${value}`, "--server", server.api);
     const version = async (server: ServeProcess) => (await ask(server, "/api/v1/snapshot")).body.version;
+    const stateOf = async (server: ServeProcess) => (await ask(server, "/api/v1/status")).body.state as StateView;
     const same = (one: ServeProcess, other: ServeProcess) =>
       waitFor(async () => (await version(one)) === (await version(other)), { ...WAIT, what: "the same version" });
     const apply = async (server: ServeProcess) => {
@@ -247,6 +249,13 @@ export function describeReplicas(
           });
           expect((await ask(server, "/readyz")).status).toBe(200);
           expect(await version(server)).toBe(before);
+          await waitFor(async () => (await stateOf(server)).unread?.includes("documents") === true, {
+            ...WAIT,
+            what: "the outage in the status",
+          });
+          const state = await stateOf(server);
+          expect(state).toMatchObject({ ready: true, available: false, effect: expect.stringContaining("served") });
+          expect(Date.parse(state.awaySince ?? "")).toBeLessThanOrEqual(Date.now());
         }
         const late = await ServeProcess.startUnready(options(), await freePort());
         servers.add(late);
@@ -271,6 +280,8 @@ export function describeReplicas(
         expect(client.versions(TypeUrl.cluster)).toHaveProperty([NEW]);
       }
       await same(one, two);
+      for (const server of [one, two])
+        await waitFor(async () => (await stateOf(server)).available, { ...WAIT, what: "the store in the status" });
     }, 180_000);
   });
 }

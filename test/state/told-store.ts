@@ -13,8 +13,16 @@ export class ToldStore implements RecordStore {
   /** Called before what was read reaches its caller. */
   beforeGot: () => void | Promise<void> = () => {};
   gets = 0;
+  lists = 0;
 
-  readonly list: RecordStore["list"] = (prefix) => this.#call(() => this.inner.list(prefix));
+  readonly list: RecordStore["list"] = (prefix) => {
+    this.lists++;
+    return this.#call(async () => {
+      const records = await this.inner.list(prefix);
+      await this.beforeGot();
+      return records;
+    });
+  };
   readonly get: RecordStore["get"] = (key) => {
     this.gets++;
     return this.#call(async () => {
@@ -25,6 +33,8 @@ export class ToldStore implements RecordStore {
   };
   readonly put: RecordStore["put"] = (...args) => this.#change(() => this.inner.put(...args));
   readonly delete: RecordStore["delete"] = (...args) => this.#change(() => this.inner.delete(...args));
+
+  readonly changeAll: RecordStore["changeAll"] = (...args) => this.#change(() => this.inner.changeAll(...args));
 
   watch(prefix: string, observer: RecordObserver): () => void {
     this.#observers.set(observer, prefix);

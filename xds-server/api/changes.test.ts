@@ -94,7 +94,7 @@ describe("changes through the API", () => {
       expect((await post("apply", empty)).statusCode).toBe(400);
   });
 
-  it("when a document in the middle cannot be stored, those before it are taken back", async () => {
+  it("stores several as one change: what cannot be stored in the middle leaves nothing", async () => {
     await post("apply", gateway("a"));
     server.onStore = (identity) => {
       if (identity.endsWith("/c")) throw new Error("disk full");
@@ -102,76 +102,98 @@ describe("changes through the API", () => {
     expect((await post("apply", gateway("a", 81) + gateway("b") + gateway("c"))).statusCode).toBe(500);
     expect([...server.stored.keys()]).toEqual(["Gateway/default/a"]);
     expect(JSON.stringify(server.stored.get("Gateway/default/a")?.value)).toContain('"number":0');
+    server.onStore = () => {};
+    expect((await post("apply", gateway("a") + gateway("b") + gateway("c"))).statusCode).toBe(200);
+    expect(server.changes.at(-1)).toEqual(["Gateway/default/b", "Gateway/default/c"]);
+    const before = server.changes.length;
+    expect((await post("apply", gateway("a") + gateway("b"))).statusCode).toBe(200);
+    expect(server.changes.length).toBe(before);
   });
 
-  describe("what cannot be taken back", () => {
+  it("refuses all of them for one that has another version, naming it", async () => {
+    await post("apply", gateway("a") + gateway("b"));
+    const conflict = async (...documents: readonly string[]) => {
+      const answer = await post("apply", documents.join(""));
+      return [answer.statusCode, answer.json().error.code, answer.json().error.message];
+    };
+    const old = gateway("b", 82).replace("{name: b}", '{name: b, resourceVersion: "77"}');
+    const message = "Gateway/default/b has not the version 77 any more";
+    expect(await conflict(gateway("a", 81), old, gateway("c"))).toEqual([409, "TM_API_CONFLICT", message]);
+    // Another replica, between the judgement and the change of the store.
+    server.onStore = (identity) => {
+      const known = server.stored.get("Gateway/default/b");
+      if (identity.endsWith("/a") && known) server.stored.set(known.identity, { ...known, version: "of another" });
+    };
+    expect(await conflict(gateway("a", 81), gateway("b", 82), gateway("c"))).toEqual([
+      409,
+      "TM_API_CONFLICT",
+      "Gateway/default/b was changed at the same time by another request",
+    ]);
+    expect([...server.stored.values()].map(({ identity, version }) => [identity, version])).toEqual([
+      ["Gateway/default/a", "1"],
+      ["Gateway/default/b", "of another"],
+    ]);
+  });
+
+  describe("what turns out not to be servable", () => {
     const away = () => {
       throw new StoreUnavailable("no answer in 2000 ms");
     };
-    const failing =
-      (...identities: readonly string[]) =>
-      (identity: string) => {
-        if (identities.some((each) => identity.endsWith(each))) away();
-      };
     const errorOf = async (answer: ReturnType<typeof post>) => {
       const { statusCode, body } = await answer;
       const { code, message, remedy, details } = JSON.parse(body).error;
       return { statusCode, code, message, remedy, messages: details.map((each: { message: string }) => each.message) };
     };
+    /** Another replica's doing, after the judgement. */
+    const breakIt = () => server.file({ kind: "Gateway", metadata: { name: "broken" } });
 
-    it("is named, with the document that may be stored", async () => {
+    it("is taken back as one change", async () => {
       await post("apply", gateway("b"));
-      let stores = 0;
-      server.onStore = () => {
-        if (++stores > 3) away();
-      };
+      const { length } = server.changes;
+      server.onStore = breakIt;
+      expect((await errorOf(post("apply", gateway("a") + gateway("b", 81)))).code).toBe("TM_API_INVALID");
+      expect(server.changes.slice(length)).toEqual([
+        ["Gateway/default/a", "Gateway/default/b"],
+        ["Gateway/default/a", "Gateway/default/b"],
+      ]);
+      expect([...server.stored.keys()]).toEqual(["Gateway/default/b"]);
+      expect(JSON.stringify(server.stored.get("Gateway/default/b")?.value)).toContain('"number":0');
+    });
+
+    it("is named when it cannot be taken back, after a second attempt, with what is wrong", async () => {
+      server.onStore = breakIt;
       server.onDelete = away;
-      const error = await errorOf(post("apply", gateway("a") + gateway("b", 81) + gateway("c") + gateway("d")));
-      expect(error).toEqual({
+      const error = await errorOf(post("apply", gateway("a") + gateway("b")));
+      expect(error).toMatchObject({
         statusCode: 503,
         code: "TM_API_PARTIAL",
-        message: "the change failed and 4 documents of it stand: no answer in 2000 ms",
+        message: "the change failed and 2 documents of it stand: what is in force now does not go with it",
         remedy: expect.stringContaining("send all documents of the change once more"),
-        messages: [
-          ...["c", "b", "a"].map(
-            (name) => `Gateway/default/${name} is stored and could not be taken back: no answer in 2000 ms`,
-          ),
-          "Gateway/default/d may be stored: no answer in 2000 ms",
-        ],
       });
-      expect(server.stored.size).toBe(3);
+      expect(error.messages.slice(0, 2)).toEqual(
+        ["a", "b"].map((name) => `Gateway/default/${name} is stored and could not be taken back: no answer in 2000 ms`),
+      );
+      expect(error.messages.length).toBeGreaterThan(2);
+      expect([server.changes.length, server.stored.size]).toEqual([3, 2]);
     });
 
-    it("is tried twice, and no further once the store does not answer", async () => {
-      const attempts: string[] = [];
-      server.onStore = failing("/d");
-      server.onDelete = (identity) => {
-        attempts.push(identity.slice(-1));
-        if (attempts.length === 1 || attempts.length > 2) away();
+    it("is not what somebody else has stored meanwhile", async () => {
+      server.onStore = breakIt;
+      server.onSettle = () => {
+        const known = server.stored.get("Gateway/default/a");
+        if (known) server.stored.set(known.identity, { ...known, version: "of another" });
       };
-      const { messages } = await errorOf(post("apply", ["a", "b", "c", "d"].map((name) => gateway(name)).join("")));
-      expect([attempts, messages.length, server.stored.size]).toEqual([["c", "c", "b", "b"], 3, 2]);
+      expect((await errorOf(post("apply", gateway("a") + gateway("b")))).code).toBe("TM_API_INVALID");
+      expect([...server.stored.values()].map(({ identity, version }) => [identity, version])).toEqual([
+        ["Gateway/default/a", "of another"],
+      ]);
     });
 
-    it("is named when another replica's change has made it invalid, with what is wrong", async () => {
-      server.onStore = () => server.file({ kind: "Gateway", metadata: { name: "broken" } });
-      server.onDelete = away;
-      const { code, messages } = await errorOf(post("apply", gateway("a")));
-      expect([code, messages[0]]).toEqual(["TM_API_PARTIAL", expect.stringContaining("Gateway/default/a is stored")]);
-      expect(messages.length).toBeGreaterThan(1);
-    });
-
-    it("is not what somebody else has stored meanwhile, and a single document is no part", async () => {
-      server.onStore = (identity) => {
-        if (!identity.endsWith("/b")) return;
-        const { value } = server.stored.get("Gateway/default/a") ?? { value: {} };
-        server.stored.set("Gateway/default/a", { identity, value, version: "of another", origin: "api" });
-        throw new Error("disk full");
-      };
-      expect((await errorOf(post("apply", gateway("a") + gateway("b")))).code).toBe("TM_INTERNAL");
-      expect(server.stored.get("Gateway/default/a")?.version).toBe("of another");
+    it("is nothing when the store does not answer: all of it was done, or none", async () => {
       server.onStore = away;
-      expect((await errorOf(post("apply", gateway("z")))).code).toBe("TM_STORE_UNAVAILABLE");
+      for (const body of [gateway("z"), gateway("y") + gateway("z")])
+        expect((await errorOf(post("apply", body))).code).toBe("TM_STORE_UNAVAILABLE");
+      expect([server.changes.length, server.stored.size]).toEqual([2, 0]);
     });
   });
 

@@ -6,14 +6,7 @@ import type { Logger } from "../log.ts";
 import { type Before, before } from "./acknowledgement.ts";
 import { ApiError, configDetails, refuseInvalid } from "./api-error.ts";
 import { type DocumentValue, type ReadBody, sameDocument } from "./document-body.ts";
-import {
-  type ApiPorts,
-  type DocumentChange,
-  type Identity,
-  type KnownDocument,
-  type StoreOutcome,
-  StoreUnavailable,
-} from "./ports.ts";
+import type { ApiPorts, DocumentChange, Identity, KnownDocument, StoreChange } from "./ports.ts";
 import { refusePartial, type StoredStep, takeBack } from "./take-back.ts";
 import { type Acknowledged, AcknowledgementWaiter, type WaitFor } from "./waiting.ts";
 
@@ -101,50 +94,30 @@ export class Changes {
     return { wait: await this.#waiter.wait(known, wait, { ...result }) };
   }
 
-  /** Writes the documents that differ from what is there. When one cannot be written, those before it are taken back. */
+  /** Writes the documents that differ from what is there, all of them or none. @throws ApiError TM_API_CONFLICT */
   async #store(
     steps: readonly Step[],
     documents: ReadonlyMap<Identity, KnownDocument>,
   ): Promise<readonly AppliedDocument[]> {
-    const done: AppliedDocument[] = [];
-    for (const step of steps) {
-      try {
-        done.push(await this.#storeOne(step, documents.get(step.identity)));
-      } catch (error) {
-        const standing = await this.#takeBack(done, documents);
-        // A store that did not answer may have done it all the same. Of a single document the error says so by itself.
-        const doubtful = error instanceof StoreUnavailable && steps.length > 1;
-        const perhaps = doubtful ? [{ message: `${step.identity} may be stored: ${error.message}` }] : [];
-        refusePartial([...standing, ...perhaps], error instanceof Error ? error.message : String(error));
-        throw error;
-      }
-    }
-    return done;
-  }
-
-  async #storeOne({ identity, value, expected }: Step, known: KnownDocument | undefined): Promise<AppliedDocument> {
-    const { documents } = this.#ports;
-    if (value === undefined) {
-      stored(identity, await documents.delete(identity, expected ?? known?.version));
-      return { identity, result: "deleted" };
-    }
-    // Equal to the one of a file: a copy in the store would only hide later changes of the file.
-    if (known !== undefined && sameDocument(known.value, value))
-      return {
-        identity,
-        result: "unchanged",
-        ...(known.version === undefined ? {} : { resourceVersion: known.version }),
-      };
-    // Without a version of the sender's, the one that was judged: nobody's change is overwritten unseen.
-    const outcome = await documents.put(identity, JSON.stringify(value), expected ?? known?.version ?? null);
-    const resourceVersion = stored(identity, outcome);
-    return { identity, result: known === undefined ? "created" : "configured", resourceVersion };
+    const changes = steps.flatMap((step) => storeChange(step, documents.get(step.identity)) ?? []);
+    const outcome =
+      changes.length === 0 ? { ok: true as const, versions: [] } : await this.#ports.documents.changeAll(changes);
+    if (!outcome.ok)
+      throw new ApiError("TM_API_CONFLICT", `${outcome.identity} was changed at the same time by another request`);
+    const versions = new Map(changes.map(({ identity }, index) => [identity, outcome.versions[index] ?? ""]));
+    return steps.map(({ identity, value }) => {
+      const known = documents.get(identity);
+      const version = versions.get(identity) ?? known?.version;
+      if (value === undefined) return { identity, result: "deleted" };
+      const result = !versions.has(identity) ? "unchanged" : known === undefined ? "created" : "configured";
+      return { identity, result, ...(version === undefined ? {} : { resourceVersion: version }) };
+    });
   }
 
   /** What stands nevertheless. */
   async #takeBack(done: readonly AppliedDocument[], documents: ReadonlyMap<Identity, KnownDocument>) {
     const standing = await takeBack(this.#ports.documents, done, documents);
-    for (const { message } of standing) this.#log("error", "a change was made in part", { detail: message });
+    for (const { message } of standing) this.#log("error", "a change could not be taken back", { detail: message });
     await this.#ports.control.settle();
     return standing;
   }
@@ -171,8 +144,11 @@ function refuseConflict({ identity, value, expected }: Step, known: KnownDocumen
     throw new ApiError("TM_API_CONFLICT", `${identity} has not the version ${expected.slice(0, 80)} any more`);
 }
 
-/** The new version. @throws ApiError TM_API_CONFLICT */
-function stored(identity: Identity, outcome: StoreOutcome): string {
-  if (outcome.ok) return outcome.version;
-  throw new ApiError("TM_API_CONFLICT", `${identity} was changed at the same time by another request`);
+/** What the store is to do; undefined when it has nothing to. */
+function storeChange({ identity, value, expected }: Step, known: KnownDocument | undefined): StoreChange | undefined {
+  if (value === undefined) return { identity, text: undefined, expected: expected ?? known?.version };
+  // Equal to the one of a file: a copy in the store would only hide later changes of the file.
+  if (known !== undefined && sameDocument(known.value, value)) return undefined;
+  // Without a version of the sender's, the one that was judged: nobody's change is overwritten unseen.
+  return { identity, text: JSON.stringify(value), expected: expected ?? known?.version ?? null };
 }

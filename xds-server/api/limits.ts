@@ -4,7 +4,7 @@
 export const MAX_DOCUMENT_BYTES = 896 * 1024;
 /** Several documents at once: what a whole configuration folder may hold. */
 export const MAX_BATCH_BYTES = 16 * 1024 * 1024;
-/** Documents of one request. Each is a record of the store, written one by one. */
+/** Documents of one request. Each is a record of the store; they are changed as one. */
 export const MAX_BATCH_DOCUMENTS = 1_000;
 /** Everything else is small. */
 export const MAX_BODY_BYTES = 1024 * 1024;

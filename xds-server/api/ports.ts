@@ -93,19 +93,27 @@ export interface ControlPort {
   rollback(group: string): RollbackOutcome;
 }
 
-/** A change of the state store: the new version, or what is there instead. */
-export type StoreOutcome =
-  | { readonly ok: true; readonly version: string }
-  | { readonly ok: false; readonly actual: string | undefined };
+/** One document of several that are stored together. */
+export interface StoreChange {
+  readonly identity: Identity;
+  /** One document; undefined: to be removed. */
+  readonly text: string | undefined;
+  /** The version it must have; null: it must not be there; undefined: whatever there is. */
+  readonly expected: string | null | undefined;
+}
 
-/** Documents of the API. What a method did is in `ControlPort.documents` when it resolves. Every method may reject with StoreUnavailable. */
+/** A change of the state store: the new versions in the order of the documents ("" of a removal), or the first document that is another than expected. */
+export type StoreOutcome =
+  | { readonly ok: true; readonly versions: readonly string[] }
+  | { readonly ok: false; readonly identity: Identity };
+
+/** Documents of the API. */
 export interface DocumentStore {
   /**
-   * @param text one document
-   * @param expected the version it must have; null: it must not be there
+   * All of them or none; in `ControlPort.documents` when it resolves.
+   * @throws StoreUnavailable: none of it was done, or all
    */
-  put(identity: Identity, text: string, expected?: string | null): Promise<StoreOutcome>;
-  delete(identity: Identity, expected?: string): Promise<StoreOutcome>;
+  changeAll(changes: readonly StoreChange[]): Promise<StoreOutcome>;
 }
 
 export interface WeightChange {

@@ -36,7 +36,11 @@ export const errorAnswer = Type.Object(
 export const weightChange = Type.Object(
   {
     cluster: Type.String({ minLength: 1, maxLength: 512, description: "name of the Envoy cluster" }),
-    address: Type.String({ minLength: 1, maxLength: 512 }),
+    address: Type.String({
+      minLength: 1,
+      maxLength: 512,
+      description: "as GET /api/v1/endpoints shows it: an IP address, or unix:///path with port 0",
+    }),
     port: Type.Integer({ minimum: 0, maximum: 65_535 }),
     weight: Type.Union([Type.Integer({ minimum: 0, maximum: MAX_WEIGHT }), Type.Null()], {
       description: "0 drains the endpoint; null takes back what was set",
@@ -139,6 +143,20 @@ export const statusAnswer = Type.Object({
   nacks: Type.Array(errorDetail),
   configErrors: Type.Array(errorDetail),
   configWarnings: Type.Array(errorDetail),
+  state: Type.Optional(
+    Type.Object(
+      {
+        kind: Type.String(),
+        ready: Type.Boolean({ description: "it has said what it holds since the start" }),
+        available: Type.Boolean(),
+        awaySince: Type.Optional(Type.String()),
+        reason: Type.Optional(Type.String()),
+        unread: Type.Optional(Type.Array(Type.String(), { description: "kinds of records that cannot be read" })),
+        effect: Type.Optional(Type.String({ description: "what still works and what does not" })),
+      },
+      { description: "of the state store" },
+    ),
+  ),
 });
 
 export const endpointsAnswer = Type.Object({

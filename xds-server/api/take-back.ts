@@ -1,6 +1,6 @@
-/** Taking back documents that were stored, when the change that they belong to cannot be finished: the store writes one at a time. */
+/** Taking back documents that were stored, when it turns out that they cannot be served. */
 import { ApiError, type ErrorDetail } from "./api-error.ts";
-import type { DocumentStore, Identity, KnownDocument } from "./ports.ts";
+import type { DocumentStore, Identity, KnownDocument, StoreChange } from "./ports.ts";
 
 /** A document as the change has stored it. */
 export interface StoredStep {
@@ -10,8 +10,7 @@ export interface StoredStep {
 }
 
 /**
- * Makes of each document what it was, the last one first. One that somebody else has changed meanwhile is his, and stays. A store that does not answer is asked
- * once more, and when it fails again no further: the rest stands.
+ * Makes of the documents what they were, all at once. One that somebody else has changed meanwhile is his, and stays. A store that does not answer is asked once more.
  * @param documents what there was before the change
  * @returns those that stand, with the reason
  */
@@ -20,31 +19,32 @@ export async function takeBack(
   done: readonly StoredStep[],
   documents: ReadonlyMap<Identity, KnownDocument>,
 ): Promise<readonly ErrorDetail[]> {
-  const standing: ErrorDetail[] = [];
-  let reason: string | undefined;
-  for (const step of done.filter(({ result }) => result !== "unchanged").reverse()) {
-    reason ??= await failureOf(() => undo(store, step, documents.get(step.identity)));
-    if (reason === undefined) continue;
-    const what = step.result === "deleted" ? "is removed" : "is stored";
-    standing.push({ message: `${step.identity} ${what} and could not be taken back: ${reason}` });
-  }
-  return standing;
-}
-
-async function undo(store: DocumentStore, step: StoredStep, old: KnownDocument | undefined): Promise<void> {
-  const { identity, resourceVersion } = step;
-  if (old?.version === undefined) await store.delete(identity, resourceVersion);
-  else await store.put(identity, JSON.stringify(old.value), resourceVersion ?? null);
-}
-
-/** After two attempts; undefined when one of them succeeds. A second one after the first has worked unseen is a conflict, which is a success. */
-async function failureOf(attempt: () => Promise<void>): Promise<string | undefined> {
+  let steps = done.filter(({ result }) => result !== "unchanged");
+  const undo = async () => {
+    while (steps.length > 0) {
+      const outcome = await store.changeAll(steps.map((step) => former(step, documents.get(step.identity))));
+      if (outcome.ok) return;
+      const left = steps.filter(({ identity }) => identity !== outcome.identity);
+      if (left.length === steps.length) throw new Error(`${outcome.identity} is another than expected`);
+      steps = left;
+    }
+  };
   try {
-    await attempt().catch(attempt);
-    return undefined;
+    // A second attempt after the first has worked unseen meets other versions, which is a success.
+    await undo().catch(undo);
+    return [];
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    const reason = error instanceof Error ? error.message : String(error);
+    return steps.map(({ identity, result }) => {
+      const what = result === "deleted" ? "is removed" : "is stored";
+      return { message: `${identity} ${what} and could not be taken back: ${reason}` };
+    });
   }
+}
+
+function former({ identity, resourceVersion }: StoredStep, old: KnownDocument | undefined): StoreChange {
+  const text = old?.version === undefined ? undefined : JSON.stringify(old.value);
+  return { identity, text, expected: resourceVersion ?? null };
 }
 
 /** @throws ApiError TM_API_PARTIAL when something stands; `cause` is why the change could not be finished */

@@ -23,6 +23,14 @@ const envoy: NodeReport = {
 };
 
 describe("the status", () => {
+  it("says that the state store is away, since when, why, and what still works", () => {
+    const there = { kind: "redis", available: true };
+    expect(statusText({ ...report, state: there }, []).split("\n")[2]).toBe("state    redis");
+    const away = { kind: "redis", available: false, awaySince: "2026-01-01", reason: "no answer", effect: "all well" };
+    const line = "state    redis is away since 2026-01-01 (no answer): all well";
+    expect(statusText({ ...report, state: away }, []).split("\n")[2]).toBe(line);
+  });
+
   it("says of each rejection whether its Envoy is still there", () => {
     expect(statusText(report, [])).toBe(
       [

@@ -55,6 +55,13 @@ export interface StatusReport {
   readonly nacks: readonly FailureDetail[];
   readonly configErrors: readonly FailureDetail[];
   readonly configWarnings: readonly FailureDetail[];
+  readonly state?: {
+    readonly kind: string;
+    readonly available: boolean;
+    readonly awaySince?: string;
+    readonly reason?: string;
+    readonly effect?: string;
+  };
 }
 
 export function statusText(status: StatusReport, envoys: readonly NodeReport[]): string {
@@ -65,6 +72,7 @@ export function statusText(status: StatusReport, envoys: readonly NodeReport[]):
       const counts = Object.entries(types).filter(([, { resources }]) => resources > 0);
       return `group    ${group} ${version}: ${counts.map(([type, { resources }]) => `${resources} ${type}`).join(", ")}`;
     }),
+    ...stateLines(status.state),
     `Envoys   ${connected} connected, ${synced} in sync, ${nacked} with a rejection`,
     ...status.configErrors.map((each) => `error    ${detailText(each)}`),
     ...status.configWarnings.map((each) => `warning  ${detailText(each)}`),
@@ -79,6 +87,12 @@ export function statusText(status: StatusReport, envoys: readonly NodeReport[]):
   // Few Envoys have parameters.
   if (rows.some((row) => row.at(-1) !== "")) header.push("PARAMETERS");
   return [...lines, "", table(header, rows)].join("\n");
+}
+
+function stateLines(state: StatusReport["state"]): readonly string[] {
+  if (state === undefined) return [];
+  const { kind, available, awaySince = "", reason = "", effect = "" } = state;
+  return [available ? `state    ${kind}` : `state    ${kind} is away since ${awaySince} (${reason}): ${effect}`];
 }
 
 /** `Cluster shard=blue, Listener shard=blue tier=a`: by the last part of the type's name. */
@@ -128,10 +142,16 @@ export interface EndpointReport {
   readonly locality: string;
 }
 
+/** As `weights set` takes it: `10.0.0.1:80`, `[::1]:80`, `unix:///path`. */
+export function endpointText(address: string, port: number): string {
+  if (address.startsWith("unix://")) return address;
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
 export function endpointsText(endpoints: readonly EndpointReport[]): string {
   const rows = endpoints.map(({ cluster, address, port, weight, health, locality }) => [
     cluster,
-    `${address}:${port}`,
+    endpointText(address, port),
     `${weight}`,
     health,
     locality,
@@ -147,6 +167,6 @@ export interface WeightReport {
 }
 
 export function weightsText(weights: readonly WeightReport[]): string {
-  const rows = weights.map(({ cluster, address, port, weight }) => [cluster, `${address}:${port}`, `${weight}`]);
+  const rows = weights.map(({ cluster, address, port, weight }) => [cluster, endpointText(address, port), `${weight}`]);
   return table(["CLUSTER", "ENDPOINT", "WEIGHT"], rows);
 }

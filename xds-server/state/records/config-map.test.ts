@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { configMapOf, nameOf, recordOf } from "./config-map.ts";
+import type { RawObject } from "../../kubernetes/index.ts";
+import { configMapOf, heldOf, type MadeChanges, nameOf, recordOf as recordWith } from "./config-map.ts";
 import { MAX_KEY_LENGTH, MAX_VALUE_BYTES } from "./limits.ts";
 
 const key = fc.string({
@@ -14,6 +15,11 @@ const kept = (object: object, version = "7") => {
   const copy = JSON.parse(JSON.stringify(object));
   copy.metadata.resourceVersion = version;
   return copy;
+};
+
+const recordOf = (object: RawObject, made: MadeChanges = new Map()) => {
+  const held = heldOf(object);
+  return held && recordWith(held, made);
 };
 
 describe("a record as a ConfigMap", () => {

@@ -12,10 +12,12 @@ import {
   CONSUL_TIMEOUT_MS,
   CONSUL_WAIT_MS,
   CONSUL_WAIT_SLACK_MS,
+  MAX_CONSUL_OPERATIONS,
+  MAX_CONSUL_REQUEST_BYTES,
   MAX_CONSUL_VALUE_BYTES,
   MAX_VALUE_BYTES,
 } from "./limits.ts";
-import { isKey, type PutResult, type StoredRecord } from "./store.ts";
+import { type ChangesResult, isKey, type PutResult, type RecordChange, type StoredRecord } from "./store.ts";
 
 export interface ConsulRecordsOptions {
   /** http://host:port, or https. */
@@ -61,7 +63,7 @@ export class ConsulRecords {
 
   /** @throws StoreError */
   async list(prefix: string): Promise<ReadonlyMap<string, StoredRecord>> {
-    const entries = (await this.#transact([{ Verb: "get-tree", Key: this.#prefix + prefix }])) ?? [];
+    const { entries = [] } = await this.#transact([{ Verb: "get-tree", Key: this.#prefix + prefix }]);
     return this.#named(entries);
   }
 
@@ -88,38 +90,70 @@ export class ConsulRecords {
 
   /** @throws StoreError; ServerError TM_RECORD_INVALID for a text that is too long for Consul */
   async put(key: string, value: string, expected: string | null | undefined): Promise<PutResult> {
-    const { Value, Flags } = encode(key, value);
-    const operation = { Key: this.#prefix + key, Value, Flags };
-    if (expected === undefined) return this.#changed(key, [{ Verb: "set", ...operation }]);
-    const Index = expected === null ? 0 : indexOf(expected);
-    return this.#changed(key, Index === undefined ? undefined : [{ Verb: "cas", ...operation, Index }]);
+    return single(await this.changeAll([{ key, value, expected }]));
   }
 
   /** @throws StoreError */
   async delete(key: string, expected: string | null | undefined): Promise<PutResult> {
-    const Key = this.#prefix + key;
-    if (expected === null) return this.#changed(key, [{ Verb: "check-not-exists", Key }]);
-    const Index = expected === undefined ? 0 : indexOf(expected);
-    // By itself `delete-cas` succeeds where there is nothing.
-    const check = expected === undefined ? [] : Index === undefined ? undefined : [{ Verb: "check-index", Key, Index }];
-    return this.#changed(key, check && [...check, { Verb: "delete", Key }]);
+    return single(await this.changeAll([{ key, value: undefined, expected }]));
+  }
+
+  /**
+   * One transaction.
+   * @throws StoreError; ServerError TM_RECORD_INVALID for a text that is too long for Consul, TM_STATE_TOO_LARGE for more than a transaction takes
+   */
+  async changeAll(changes: readonly RecordChange[]): Promise<ChangesResult> {
+    const operations: Operation[] = [];
+    /** Of each operation. */
+    const keys: string[] = [];
+    for (const change of changes) {
+      const own = this.#operations(change);
+      if (own === undefined) return this.#conflict(change.key);
+      operations.push(...own);
+      keys.push(...own.map(() => change.key));
+    }
+    checkSize(operations);
+    if (operations.length === 0) return { ok: true, versions: [] };
+    const { entries, refused: place } = await this.#transact(operations);
+    // Consul says which of them could not be done; of one there is no question.
+    if (entries === undefined) return this.#conflict(keys[place] ?? keys[0] ?? "");
+    const indexes = new Map(entries.map(({ Key, ModifyIndex }) => [Key, String(ModifyIndex)]));
+    const versions = changes.map(({ key, value }) => (value === undefined ? "" : indexes.get(this.#prefix + key)));
+    if (!versions.every((version) => version !== undefined))
+      throw new StoreError("failed", "Consul does not say what it has done");
+    return { ok: true, versions };
   }
 
   close(): void {
     this.#http.close();
   }
 
-  /** @param operations undefined: they cannot succeed */
-  async #changed(key: string, operations: readonly Operation[] | undefined): Promise<PutResult> {
-    const entries = operations && (await this.#transact(operations));
-    if (entries === undefined) return { ok: false, current: await this.get(key) };
-    const written = operations?.[0]?.Verb === "set" || operations?.[0]?.Verb === "cas";
-    if (written && entries[0] === undefined) throw new StoreError("failed", "Consul does not say what it has done");
-    return { ok: true, version: written ? String(entries[0]?.ModifyIndex) : "" };
+  /** What makes one change; undefined when it cannot succeed. @throws ServerError TM_RECORD_INVALID */
+  #operations({ key, value, expected }: RecordChange): readonly Operation[] | undefined {
+    const Key = this.#prefix + key;
+    const Index = expected === undefined || expected === null ? 0 : indexOf(expected);
+    if (value !== undefined) {
+      const operation = { Key, ...encode(key, value) };
+      if (expected === undefined) return [{ Verb: "set", ...operation }];
+      return Index === undefined ? undefined : [{ Verb: "cas", ...operation, Index }];
+    }
+    if (expected === null) return [{ Verb: "check-not-exists", Key }];
+    if (expected === undefined) return [{ Verb: "delete", Key }];
+    // By itself `delete-cas` succeeds where there is nothing.
+    return Index === undefined
+      ? undefined
+      : [
+          { Verb: "check-index", Key, Index },
+          { Verb: "delete", Key },
+        ];
+  }
+
+  async #conflict(key: string): Promise<ChangesResult & { readonly ok: false }> {
+    return { ok: false, key, current: await this.get(key) };
   }
 
   async #read(Key: string): Promise<Entry | undefined> {
-    const entries = await this.#transact([{ Verb: "get", Key }]);
+    const { entries } = await this.#transact([{ Verb: "get", Key }]);
     // What is not there is a conflict; nothing at all is what Consul answers to whom it tells nothing.
     if (entries?.length === 0) throw new StoreError("failed", `Consul does not let the token read ${Key}`);
     return entries?.[0];
@@ -136,19 +170,20 @@ export class ConsulRecords {
     if ((await this.#read(Key)) === undefined) throw new StoreError("failed", `Consul does not keep ${Key}`);
   }
 
-  /** What they have read or written; undefined when Consul did none of them. @throws StoreError */
-  async #transact(operations: readonly Operation[]): Promise<readonly Entry[] | undefined> {
+  /** What they have read or written; without entries Consul did none of them, because of the one at the place `refused`. @throws StoreError */
+  async #transact(
+    operations: readonly Operation[],
+  ): Promise<{ readonly entries: readonly Entry[] | undefined; readonly refused: number }> {
     const body = JSON.stringify(operations.map((KV) => ({ KV })));
     const answer = await this.#http.call({ method: "PUT", path: "/v1/txn", body, timeoutMs: CONSUL_TIMEOUT_MS });
     if (answer.status === 409) {
       if (/Permission denied|ACL not found/.test(answer.text)) throw refused(answer);
-      return undefined;
+      return { entries: undefined, refused: placeOf(answer.text) };
     }
     if (answer.status !== 200) throw refused(answer);
     const results = (parse(answer.text) as { readonly Results?: unknown } | null)?.Results;
-    return entriesOf(
-      Array.isArray(results) ? results.map((result) => (result as { KV?: unknown } | null)?.KV) : results,
-    );
+    const entries = Array.isArray(results) ? results.map((result) => (result as { KV?: unknown } | null)?.KV) : results;
+    return { entries: entriesOf(entries), refused: 0 };
   }
 
   async #named(entries: readonly Entry[]): Promise<ReadonlyMap<string, StoredRecord>> {
@@ -157,6 +192,31 @@ export class ConsulRecords {
     if (records.length === 0) await this.#checkReadable();
     return new Map(records.map(([key, entry]) => [key, recordOf(entry)]));
   }
+}
+
+const single = (result: ChangesResult): PutResult =>
+  result.ok ? { ok: true, version: result.versions[0] ?? "" } : { ok: false, current: result.current };
+
+/** @throws ServerError TM_STATE_TOO_LARGE */
+function checkSize(operations: readonly Operation[]): void {
+  if (operations.length > MAX_CONSUL_OPERATIONS)
+    throw new ServerError(
+      "TM_STATE_TOO_LARGE",
+      `a transaction of Consul takes ${MAX_CONSUL_OPERATIONS} operations, and these are ${operations.length}`,
+    );
+  const bytes = JSON.stringify(operations).length + 8 * operations.length;
+  if (operations.length > 1 && bytes > MAX_CONSUL_REQUEST_BYTES)
+    throw new ServerError(
+      "TM_STATE_TOO_LARGE",
+      `a transaction of Consul takes ${MAX_CONSUL_REQUEST_BYTES} bytes, and these records have ${bytes} compressed`,
+    );
+}
+
+/** Of the operation that could not be done, as Consul says it. */
+function placeOf(text: string): number {
+  const { Errors } = (parse(text) ?? {}) as { readonly Errors?: readonly { readonly OpIndex?: unknown }[] };
+  const place = Array.isArray(Errors) ? Errors[0]?.OpIndex : undefined;
+  return Number.isInteger(place) ? Number(place) : 0;
 }
 
 /** @throws StoreError for what is no list of entries */

@@ -114,6 +114,30 @@ describe("Consul as a state store", () => {
     await expect(store.put("c", randomBytes(270 * 1024).toString("base64"))).resolves.toMatchObject({ ok: true });
   });
 
+  it("refuses to change more together than a transaction takes, and changes as much", async () => {
+    const store = open();
+    const many = (count: number) => Array.from({ length: count }, (_, n) => ({ key: `m/${n}`, value: "1" }));
+    const tooLarge = { code: "TM_STATE_TOO_LARGE" };
+    await expect(store.changeAll(many(65))).rejects.toMatchObject(tooLarge);
+    expect(await store.list("m/")).toEqual(new Map());
+    expect(await store.changeAll(many(64))).toMatchObject({ ok: true });
+    // A deletion that compares is two operations.
+    const current = [...(await store.list("m/"))].map(([key, { version }]) => ({
+      key,
+      value: undefined,
+      expected: version,
+    }));
+    await expect(store.changeAll(current)).rejects.toMatchObject(tooLarge);
+    expect(await store.changeAll(current.slice(0, 32))).toMatchObject({ ok: true });
+    expect((await store.list("m/")).size).toBe(32);
+    // Together 388 KiB compressed, and each of them less than a transaction takes.
+    const long = (kibibytes: number) => randomBytes(kibibytes * 768).toString("base64");
+    const sizes = (...each: readonly number[]) => each.map((size, n) => ({ key: `l/${n}`, value: long(size) }));
+    await expect(store.changeAll(sizes(194, 194, 200))).rejects.toMatchObject(tooLarge);
+    expect(await store.list("l/")).toEqual(new Map());
+    expect(await store.changeAll(sizes(160, 160, 160))).toMatchObject({ ok: true });
+  });
+
   it("sends its token, as it is at each call", async () => {
     let token = "one";
     const store = open({ token: () => token });

@@ -9,10 +9,13 @@ import { StoreError } from "../store-error.ts";
 import { ConsulRecords } from "./consul-records.ts";
 import { CONSUL_BACKOFF_MAX_MS, CONSUL_BACKOFF_MIN_MS, CONSUL_PAUSE_MS, MAX_WATCHES } from "./limits.ts";
 import {
+  type ChangesResult,
+  checkChanges,
   checkKey,
   checkRecord,
   type ExpectedVersion,
   type PutResult,
+  type RecordChange,
   type RecordObserver,
   type RecordStore,
   type StoredRecord,
@@ -64,6 +67,12 @@ export class ConsulStore implements RecordStore {
     this.#check();
     checkKey(key);
     return this.#records.delete(key, expected);
+  }
+
+  async changeAll(changes: readonly RecordChange[]): Promise<ChangesResult> {
+    this.#check();
+    checkChanges(changes);
+    return this.#records.changeAll(changes);
   }
 
   watch(prefix: string, observer: RecordObserver): () => void {

@@ -15,6 +15,8 @@ describe("documents of the API", () => {
     await documents.ready;
     return documents;
   };
+  const put = (documents: DocumentStore, identity: string, text: string | undefined, expected?: string | null) =>
+    documents.changeAll([{ identity, text, expected }]);
   const texts = (documents: DocumentStore) =>
     Object.fromEntries([...documents.documents()].map(([identity, { text }]) => [identity, text]));
   afterEach(() => {
@@ -25,28 +27,33 @@ describe("documents of the API", () => {
     const documents = await openOn(new MemoryRecords());
     let calls = 0;
     documents.watch(() => calls++);
-    await documents.put("VirtualService/b/z", "z");
-    const put = await documents.put(ID, `{"kind":\n"VirtualService"}`);
+    await put(documents, "VirtualService/b/z", "z");
+    const stored = await put(documents, ID, `{"kind":\n"VirtualService"}`);
     expect([...documents.documents().keys()]).toEqual(["VirtualService/b/z", ID]);
     expect(documents.documents().get(ID)).toEqual({
       text: `{"kind":\n"VirtualService"}`,
-      version: put.ok && put.version,
+      version: stored.ok && stored.versions[0],
     });
     expect(calls).toBe(2);
     const before = documents.documents();
-    expect(await documents.delete(ID)).toEqual({ ok: true, version: "" });
+    expect(await put(documents, ID, undefined)).toEqual({ ok: true, versions: [""] });
     expect([texts(documents), before.size, calls]).toEqual([{ "VirtualService/b/z": "z" }, 2, 3]);
   });
 
   it("are changed only from the version that is expected; a conflict shows what there is", async () => {
     const documents = await openOn(new MemoryRecords());
-    const first = await documents.put(ID, "1", { expected: null });
-    const version = first.ok ? first.version : "";
-    expect(await documents.put(ID, "2", { expected: null })).toEqual({ ok: false, current: { text: "1", version } });
-    expect(await documents.put(ID, "2", { expected: version })).toMatchObject({ ok: true });
-    expect(await documents.delete(ID, { expected: version })).toMatchObject({ ok: false, current: { text: "2" } });
-    expect(await documents.delete("Gateway/default/none", { expected: version })).toEqual({
+    const first = await put(documents, ID, "1", null);
+    const version = first.ok ? (first.versions[0] ?? "") : "";
+    expect(await put(documents, ID, "2", null)).toEqual({
       ok: false,
+      identity: ID,
+      current: { text: "1", version },
+    });
+    expect(await put(documents, ID, "2", version)).toMatchObject({ ok: true });
+    expect(await put(documents, ID, undefined, version)).toMatchObject({ ok: false, current: { text: "2" } });
+    expect(await put(documents, "Gateway/default/none", undefined, version)).toEqual({
+      ok: false,
+      identity: "Gateway/default/none",
       current: undefined,
     });
   });
@@ -54,12 +61,47 @@ describe("documents of the API", () => {
   it("reach other replicas, and are there after a restart", async () => {
     const shared = new MemoryRecords();
     const [one, other] = [await openOn(shared), await openOn(shared)];
-    await one.put(ID, "1");
+    await put(one, ID, "1");
     await waitFor(() => texts(other)[ID] === "1", { what: "the other replica" });
-    await other.delete(ID);
+    await put(other, ID, undefined);
     await waitFor(() => texts(one)[ID] === undefined, { what: "the deletion" });
-    await one.put("Gateway/default/edge", "2");
+    await put(one, "Gateway/default/edge", "2");
     expect(texts(await openOn(shared))).toEqual({ "Gateway/default/edge": "2" });
+  });
+
+  it("are changed together: one call of the watchers, with all of them or none, also on other replicas", async () => {
+    const shared = new MemoryRecords();
+    const [one, other] = [await openOn(shared), await openOn(shared)];
+    await put(one, ID, "1");
+    await waitFor(() => texts(other)[ID] === "1", { what: "the other replica" });
+    const seen: Record<string, string>[][] = [[], []];
+    for (const [index, documents] of [one, other].entries()) documents.watch(() => seen[index]?.push(texts(documents)));
+    const changes = [
+      { identity: "Gateway/default/a", text: "a", expected: null },
+      { identity: ID, text: undefined },
+      { identity: "Gateway/default/b", text: "b" },
+    ];
+    expect(await one.changeAll(changes)).toMatchObject({
+      ok: true,
+      versions: [expect.any(String), "", expect.any(String)],
+    });
+    const after = { "Gateway/default/a": "a", "Gateway/default/b": "b" };
+    await waitFor(() => (seen[1]?.length ?? 0) > 0, { what: "the other replica" });
+    expect(seen).toEqual([[after], [after]]);
+    expect(await one.changeAll(changes)).toMatchObject({
+      ok: false,
+      identity: "Gateway/default/a",
+      current: { text: "a" },
+    });
+    await expect(
+      one.changeAll([
+        { identity: ID, text: "2" },
+        { identity: "x", text: "" },
+      ]),
+    ).rejects.toMatchObject({
+      code: "TM_RECORD_INVALID",
+    });
+    expect([texts(one), seen[0]?.length]).toEqual([after, 1]);
   });
 
   it("have identities of three parts, and a size", async () => {
@@ -75,8 +117,8 @@ describe("documents of the API", () => {
       "a b/c/d",
       `K/n/${"x".repeat(MAX_DOCUMENT_ID_LENGTH)}`,
     ])
-      await expect(documents.put(identity, "")).rejects.toMatchObject({ code: "TM_RECORD_INVALID" });
-    await expect(documents.put(ID, "x".repeat(MAX_VALUE_BYTES))).rejects.toMatchObject({ code: "TM_RECORD_INVALID" });
+      await expect(put(documents, identity, "")).rejects.toMatchObject({ code: "TM_RECORD_INVALID" });
+    await expect(put(documents, ID, "x".repeat(MAX_VALUE_BYTES))).rejects.toMatchObject({ code: "TM_RECORD_INVALID" });
     expect(texts(documents)).toEqual({});
   });
 
@@ -84,7 +126,7 @@ describe("documents of the API", () => {
     const shared = new MemoryRecords();
     const lines: string[] = [];
     const documents = await openOn(shared, (_, message) => lines.push(message));
-    await documents.put(ID, "1");
+    await put(documents, ID, "1");
     const [key = ""] = shared.records.keys();
     for (const text of ["", "no line break", "Gateway/default/other\n{}"]) {
       shared.records.set(key, { value: text, version: text });

@@ -7,7 +7,7 @@ import { ServerError } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
 import { MAX_DOCUMENT_ID_LENGTH } from "./limits.ts";
 import { RecordMirror } from "./mirror.ts";
-import type { ExpectedVersion, RecordStore, StoredRecord } from "./store.ts";
+import type { RecordStore, StoredRecord } from "./store.ts";
 
 const PREFIX = "documents/";
 
@@ -22,10 +22,19 @@ interface NamedDocument {
   readonly document: StoredDocument;
 }
 
-export type DocumentResult =
-  /** `version` is "" after a deletion. */
-  | { readonly ok: true; readonly version: string }
-  | { readonly ok: false; readonly current: StoredDocument | undefined };
+/** One of several that are changed together. */
+export interface StoredChange {
+  readonly identity: string;
+  /** undefined: the document is to be removed. */
+  readonly text: string | undefined;
+  readonly expected?: string | null | undefined;
+}
+
+export type StoredChanges =
+  /** In the order of the changes; "" of a removal. */
+  | { readonly ok: true; readonly versions: readonly string[] }
+  /** Nothing was changed: this document is not the one that was expected. */
+  | { readonly ok: false; readonly identity: string; readonly current: StoredDocument | undefined };
 
 export class DocumentStore {
   readonly #mirror: RecordMirror;
@@ -36,7 +45,12 @@ export class DocumentStore {
 
   constructor(store: RecordStore, { log }: { readonly log: Logger }) {
     this.#log = log;
-    this.#mirror = new RecordMirror(store, { prefix: PREFIX, log, changed: (keys) => this.#adopt(keys) });
+    this.#mirror = new RecordMirror(store, {
+      prefix: PREFIX,
+      log,
+      together: true,
+      changed: (keys) => this.#adopt(keys),
+    });
   }
 
   /** Resolves when the store has said what there is. */
@@ -54,16 +68,22 @@ export class DocumentStore {
     return () => this.#watchers.delete(changed);
   }
 
-  /** Among `documents()` when it resolves. @throws ServerError TM_RECORD_INVALID; StoreError, with `unavailable` it may have been done all the same */
-  async put(identity: string, text: string, options?: ExpectedVersion): Promise<DocumentResult> {
-    const result = await this.#mirror.put(keyOf(identity), `${identity}\n${text}`, options);
-    return result.ok ? result : { ok: false, current: parse(result.current)?.document };
-  }
-
-  /** @throws like `put` */
-  async delete(identity: string, options?: ExpectedVersion): Promise<DocumentResult> {
-    const result = await this.#mirror.delete(keyOf(identity), options);
-    return result.ok ? result : { ok: false, current: parse(result.current)?.document };
+  /**
+   * All of the changes or none, told to watchers as one, and among `documents()` when it resolves.
+   * @throws ServerError TM_RECORD_INVALID, TM_STATE_TOO_LARGE; StoreError, with `unavailable` all of it may have been done
+   */
+  async changeAll(changes: readonly StoredChange[]): Promise<StoredChanges> {
+    const keys = changes.map(({ identity }) => keyOf(identity));
+    const result = await this.#mirror.changeAll(
+      changes.map(({ identity, text, expected }, index) => ({
+        key: keys[index] ?? "",
+        value: text === undefined ? undefined : `${identity}\n${text}`,
+        expected,
+      })),
+    );
+    if (result.ok) return result;
+    const identity = changes[keys.indexOf(result.key)]?.identity ?? "";
+    return { ok: false, identity, current: parse(result.current)?.document };
   }
 
   close(): void {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -18,6 +19,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { waitFor } from "../../../envoy/harness/index.ts";
 import { describeRecordStore } from "../../../test/state/record-store-suite.ts";
+import { CHANGE_FILE, decodeChanges, encodeChanges, type FileChange } from "./change-file.ts";
 import { FileStore } from "./file-store.ts";
 import { encodeRecord, fileNameOf } from "./record-file.ts";
 
@@ -89,10 +91,10 @@ describe("the folder of state", () => {
   });
 
   /** Another process, which puts 1, 2, 3, ... under "a", short and long by turns, and prints each once it is stored. */
-  function writer() {
+  function writer(write = 'store.put("a", String(n).padEnd(n % 2 ? 5 : 60_000, " "))') {
     const code = `import { FileStore } from ${JSON.stringify(pathToFileURL(compiled).href)};
       const store = await FileStore.open(${JSON.stringify(folder)});
-      for (let n = 1; ; n++) { await store.put("a", String(n).padEnd(n % 2 ? 5 : 60_000, " ")); console.log(n); }`;
+      for (let n = 1; ; n++) { await ${write}; console.log(n); }`;
     const stdio = ["ignore", "pipe", "inherit"] as const;
     const child = spawn(process.execPath, ["--input-type=module", "--eval", code], { stdio: [...stdio] });
     children.push(child);
@@ -129,6 +131,142 @@ describe("the folder of state", () => {
       await store.close();
     }
   }, 60_000);
+
+  it("has all records of a change or none when its process is killed, and all that were acknowledged", async () => {
+    // Of each change one record is new, one is gone, and the others have another value.
+    const write = `store.changeAll([
+      ...["a", "b", "c", "d"].map((key) => ({ key, value: String(n).padEnd(n % 2 ? 5 : 20_000, " ") })),
+      { key: "n" + n, value: "new" }, { key: "n" + (n - 1), value: undefined } ])`;
+    for (const atLeast of [1, 4, 9, 15]) {
+      const state = writer(write);
+      await waitFor(() => state.last >= atLeast, { what: "changes" });
+      state.child.kill("SIGKILL");
+      await once(state.child, "close");
+      const store = await open();
+      const all = await store.list("");
+      const [n] = ["a", "b", "c", "d"].map((key) => Number(all.get(key)?.value.trim()));
+      expect([state.last, state.last + 1]).toContain(n);
+      expect(Object.fromEntries([...all].map(([key, { value }]) => [key, value.trim()]))).toEqual({
+        ...{ a: String(n), b: String(n), c: String(n), d: String(n) },
+        [`n${n}`]: "new",
+      });
+      expect(new Set(readdirSync(folder)).has(CHANGE_FILE)).toBe(false);
+      await store.delete(`n${n}`);
+      await store.close();
+    }
+  }, 60_000);
+
+  describe("a change of several records", () => {
+    const changes: readonly FileChange[] = [
+      ["a/b", { value: "new", version: "x-1" }],
+      ["c", undefined],
+      ["d", { value: "käse\n", version: "x-2" }],
+    ];
+    const values = async (store: FileStore) =>
+      Object.fromEntries([...(await store.list(""))].map(([key, { value }]) => [key, value]));
+    const old = { "a/b": "old", c: "old" };
+    const made = { "a/b": "new", d: "käse\n" };
+    const begin = async () => {
+      const store = await open();
+      for (const [key, value] of Object.entries(old)) await store.put(key, value);
+      await store.close();
+    };
+
+    it("that was killed at any byte of its file did not happen; from then on it did, wherever it stopped", async () => {
+      await begin();
+      const bytes = encodeChanges(changes);
+      for (let length = 0; length <= bytes.length; length += 7) {
+        writeFileSync(join(folder, `${CHANGE_FILE}.new`), bytes.subarray(0, length));
+        const store = await open();
+        expect(await values(store)).toEqual(old);
+        await store.close();
+      }
+      // What of it was done before the end: nothing, the first, the first two, all.
+      for (let done = 0; done <= changes.length; done++) {
+        for (const name of readdirSync(folder)) if (name.endsWith(".record")) rmSync(join(folder, name));
+        await begin();
+        writeFileSync(join(folder, CHANGE_FILE), bytes);
+        for (const [key, record] of changes.slice(0, done)) {
+          if (record === undefined) rmSync(join(folder, fileNameOf(key)));
+          else writeFileSync(join(folder, fileNameOf(key)), encodeRecord(key, record));
+        }
+        const store = await open();
+        expect(await values(store)).toEqual(made);
+        expect((await store.get("d"))?.version).toBe("x-2");
+        await store.close();
+        expect(readdirSync(folder).sort()).toEqual([
+          "a+b.record",
+          "d.record",
+          expect.stringMatching(/^tokenmesh\.lock/),
+        ]);
+      }
+    });
+
+    it("whose file is not what was written stops the start", async () => {
+      await begin();
+      const bytes = encodeChanges(changes);
+      expect(decodeChanges(bytes)).toEqual(changes);
+      for (let at = 0; at < bytes.length; at += 3) {
+        const flipped = Buffer.from(bytes);
+        flipped[at] = (flipped[at] ?? 0) ^ 1;
+        expect(decodeChanges(flipped)).toBeUndefined();
+      }
+      for (const other of [bytes.subarray(0, -1), Buffer.concat([bytes, Buffer.from(" ")]), Buffer.alloc(0)]) {
+        writeFileSync(join(folder, CHANGE_FILE), other);
+        await expect(open()).rejects.toThrow(/^TM_STATE_DAMAGED .*tokenmesh\.changes;/);
+      }
+    });
+
+    it("is made when its file is there, also where the disk then fails: before the next change it is finished", async () => {
+      await begin();
+      const store = await open();
+      // A folder in the place of a record's file cannot be written over.
+      const blocked = join(folder, "d.record");
+      mkdirSync(blocked);
+      const all = [
+        { key: "a/b", value: "new" },
+        { key: "c", value: undefined },
+        { key: "d", value: "käse\n" },
+      ];
+      expect(await store.changeAll(all)).toMatchObject({ ok: true });
+      expect([await values(store), readdirSync(folder).includes(CHANGE_FILE)]).toEqual([made, true]);
+      await expect(store.put("d", "2")).rejects.toMatchObject({ reason: "failed" });
+      await expect(store.changeAll([{ key: "d", value: "2" }])).rejects.toMatchObject({ reason: "failed" });
+      expect(await values(store)).toEqual(made);
+      rmSync(blocked, { recursive: true });
+      expect(await store.put("d", "2")).toMatchObject({ ok: true });
+      expect(readdirSync(folder).includes(CHANGE_FILE)).toBe(false);
+      await store.close();
+      expect(await values(await open())).toEqual({ ...made, d: "2" });
+    });
+
+    it("waits for the disk: for its file, its name, all records and their names, before its file goes", async () => {
+      const store = await open();
+      const handle = await openFile(folder);
+      const FileHandle = Object.getPrototypeOf(handle) as { sync(): Promise<void> };
+      await handle.close();
+      const seen: (readonly string[])[] = [];
+      const sync = vi.spyOn(FileHandle, "sync").mockImplementation(async () => {
+        seen.push(readdirSync(folder).filter((name) => !name.startsWith("tokenmesh.lock")));
+      });
+      try {
+        await store.changeAll([
+          { key: "a", value: "1" },
+          { key: "b", value: "1" },
+        ]);
+      } finally {
+        sync.mockRestore();
+      }
+      expect(seen.map((names) => [...names].sort())).toEqual([
+        [`${CHANGE_FILE}.new`],
+        [CHANGE_FILE],
+        ["a.record.new", CHANGE_FILE],
+        ["a.record", "b.record.new", CHANGE_FILE],
+        ["a.record", "b.record", CHANGE_FILE],
+        ["a.record", "b.record"],
+      ]);
+    });
+  });
 
   it("is for one process at a time, also one that hangs, and for one store within a process", async () => {
     const other = writer();

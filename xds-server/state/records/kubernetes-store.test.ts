@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { waitFor } from "../../../envoy/harness/index.ts";
 import { FakeApiServer } from "../../../test/fixtures/discovery/kubernetes-api-server.ts";
@@ -30,6 +31,7 @@ describeRecordStore("Record store on ConfigMaps (fake API server)", async () => 
 describe("KubernetesRecordStore", () => {
   const opened: KubernetesRecordStore[] = [];
   let server: FakeApiServer;
+  let openAnother: () => KubernetesRecordStore;
   let store: KubernetesRecordStore;
   const path = `/api/v1/namespaces/${namespace}/configmaps`;
 
@@ -37,6 +39,7 @@ describe("KubernetesRecordStore", () => {
     const started = await start();
     server = started.server;
     store = started.open();
+    openAnother = started.open;
     opened.push(store);
   });
   afterEach(async () => {
@@ -133,6 +136,96 @@ describe("KubernetesRecordStore", () => {
     answer(404, { reason: "NotFound" }, "PUT");
     await store.put("busy", "1", { expected: null });
     await expect(store.put("busy", "2")).rejects.toMatchObject({ reason: "busy" });
+  });
+
+  describe("a change of several records whose server ends in between", () => {
+    const changes = [
+      { key: "b/a", value: "new" },
+      { key: "b/b", value: undefined },
+      { key: "b/c", value: "new" },
+    ];
+    const old = { "b/a": "old", "b/b": "old" };
+    const made = { "b/a": "new", "b/c": "new" };
+    /** Another server, that does its first so many writes and then no more. */
+    const endingAfter = async (writes: number) => {
+      const other = openAnother();
+      let done = 0;
+      server.intercept = (request, response) => {
+        if (request.method === "GET" || ++done <= writes) return false;
+        request.resume();
+        response.destroy();
+        return true;
+      };
+      const result = await other.changeAll(changes).catch((error: StoreError) => error.reason);
+      server.intercept = undefined;
+      await other.close();
+      return { result, done };
+    };
+
+    it("is made or not, for who lists, reads and watches; and whoever writes next goes on from there", async () => {
+      // Create, three marks, the decision; then two values and a removal, and the end of the change itself.
+      for (let writes = 0; writes <= 9; writes++) {
+        server.clear(path);
+        for (const [key, value] of Object.entries(old)) await store.put(key, value);
+        const before = await store.list("");
+        const told = new Told(store, "b/");
+        await told.until(old);
+        const { result } = await endingAfter(writes);
+        const isMade = writes >= 5;
+        expect(isMade ? result : [result]).toEqual(isMade ? expect.objectContaining({ ok: true }) : ["unavailable"]);
+        const expected: Record<string, string> = isMade ? made : old;
+        await told.until(expected);
+        const listed = await store.list("");
+        expect(Object.fromEntries([...listed].map(([key, { value }]) => [key, value]))).toEqual(expected);
+        for (const key of ["b/a", "b/b", "b/c"]) expect(await store.get(key)).toEqual(listed.get(key));
+        if (!isMade) expect(listed).toEqual(before);
+        for (const all of told.all)
+          expect([old, made]).toContainEqual(Object.fromEntries([...all].map(([key, { value }]) => [key, value])));
+        expect(told.all.length).toBe(isMade ? 2 : 1);
+        told.end();
+        // Each of the records can be changed from the version that is shown, alone and together.
+        const [first, second] = [listed.get("b/a")?.version ?? null, listed.get("b/b")?.version ?? null];
+        expect(await store.put("b/a", "next", { expected: "1" })).toMatchObject({ ok: false });
+        expect(await store.put("b/b", "next", { expected: second })).toMatchObject({ ok: true });
+        const result2 = await store.changeAll([
+          { key: "b/a", value: "next", expected: first },
+          { key: "b/c", value: "next", expected: listed.get("b/c")?.version ?? null },
+        ]);
+        expect(result2).toMatchObject({ ok: true });
+        const after = await store.list("");
+        expect([...after.values()].map(({ value }) => value)).toEqual(["next", "next", "next"]);
+        expect(after.get("b/a")?.version).toBe(result2.ok && result2.versions[0]);
+      }
+    }, 60_000);
+
+    it("is given up by who needs one of its records, and not made afterwards", async () => {
+      for (const [key, value] of Object.entries(old)) await store.put(key, value);
+      const other = openAnother();
+      let held: (() => void) | undefined;
+      // The decision of the other, the only PUT of a change, waits until somebody else has written.
+      server.intercept = (request, response) => {
+        if (held !== undefined || request.method !== "PUT" || !request.url?.includes("tokenmesh-change-")) return false;
+        held = () => server.answer(request, response);
+        return true;
+      };
+      const changing = other.changeAll(
+        changes.map((change) => ({ ...change, expected: change.key === "b/c" ? null : undefined })),
+      );
+      await waitFor(() => held !== undefined, { what: "the decision" });
+      expect(await store.put("b/c", "mine", { expected: null })).toMatchObject({ ok: true });
+      held?.();
+      expect(await changing).toMatchObject({ ok: false, key: "b/c", current: { value: "mine" } });
+      const all = await store.list("");
+      expect(Object.fromEntries([...all].map(([key, { value }]) => [key, value]))).toEqual({ ...old, "b/c": "mine" });
+      await other.close();
+    });
+
+    it("refuses more than a ConfigMap takes", async () => {
+      const long = (bytes: number) => randomBytes(bytes).toString("base64");
+      const large = Array.from({ length: 2 }, (_, n) => ({ key: `l/${n}`, value: long(660_000) }));
+      await expect(store.changeAll(large)).rejects.toMatchObject({ code: "TM_STATE_TOO_LARGE" });
+      expect(await store.list("")).toEqual(new Map());
+    });
   });
 
   it("is of a namespace, and of nothing else", () => {

@@ -1,35 +1,42 @@
 /**
  * Records as ConfigMaps of one namespace, for any number of servers in a cluster: nothing else has to run. The version of a record is the object's resourceVersion, so a
  * change by compare-and-set is one request that the API server refuses when somebody else was faster. One list and watch keeps a copy of all records for who watches.
+ * Changes of several records: config-map-change.ts. A change that expects nothing may win over one of several that is being made at the same moment.
  *
  * Needs the rights get, list, watch, create, update and delete on configmaps in that namespace.
  */
 import { ServerError } from "../../errors.ts";
-import {
-  ApiClient,
-  ApiError,
-  type CallOptions,
-  type Cluster,
-  type RawObject,
-  Reflector,
-  type Timing,
-} from "../../kubernetes/index.ts";
+import { type Cluster, type RawObject, Reflector, type Timing } from "../../kubernetes/index.ts";
 import { StoreError } from "../store-error.ts";
-import { configMapOf, type KeyedRecord, nameOf, RECORDS, recordOf } from "./config-map.ts";
+import {
+  configMapOf,
+  type HeldRecord,
+  heldOf,
+  type KeyedRecord,
+  type MadeChanges,
+  nameOf,
+  RECORDS,
+  recordOf,
+} from "./config-map.ts";
+import { ConfigMapCalls, failure } from "./config-map-calls.ts";
+import { changeOf, type HeldChange } from "./config-map-change.ts";
+import { ConfigMapChanges, versionOf } from "./config-map-changes.ts";
 import {
   CONFIG_MAP_WEIGHT_LENGTH,
   CONFIG_MAPS_PER_PAGE,
   KUBERNETES_TIMEOUT_MS,
   MAX_ATTEMPTS,
-  MAX_KUBERNETES_CALLS,
   MAX_WATCHES,
   MIN_CONFIG_MAP_WEIGHT,
 } from "./limits.ts";
 import {
+  type ChangesResult,
+  checkChanges,
   checkKey,
   checkRecord,
   type ExpectedVersion,
   type PutResult,
+  type RecordChange,
   type RecordObserver,
   type RecordStore,
   type StoredRecord,
@@ -45,79 +52,90 @@ export interface KubernetesRecordStoreOptions {
   readonly timeoutMs?: number;
 }
 
-type Refusal = "NotFound" | "AlreadyExists" | "Conflict" | "Expired";
+/** A ConfigMap of ours: one of the two. */
+interface Held {
+  readonly record: HeldRecord | undefined;
+  readonly change: HeldChange | undefined;
+}
 
 export class KubernetesRecordStore implements RecordStore {
-  readonly #path: string;
-  readonly #client: ApiClient;
+  readonly #calls: ConfigMapCalls;
+  readonly #changes: ConfigMapChanges;
   readonly #timing: Timing;
-  #closed = false;
   readonly #watches = new Set<Telling>();
   /** From the first watch on. */
-  #reflector: Reflector<KeyedRecord> | undefined;
-  #inFlight = 0;
+  #reflector: Reflector<Held> | undefined;
 
   /** Connects when it is asked. @throws ServerError TM_USAGE for what is no namespace */
   constructor(options: KubernetesRecordStoreOptions) {
     const { cluster, namespace = cluster.namespace, timing, timeoutMs = KUBERNETES_TIMEOUT_MS } = options;
     if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(namespace))
       throw new ServerError("TM_USAGE", `${JSON.stringify(namespace.slice(0, 80))} is no namespace of Kubernetes`);
-    this.#path = `/api/v1/namespaces/${namespace}/configmaps`;
-    this.#client = new ApiClient(cluster, timeoutMs);
+    this.#calls = new ConfigMapCalls(cluster, namespace, timeoutMs);
+    this.#changes = new ConfigMapChanges(this.#calls, timing);
     this.#timing = timing;
   }
 
   async list(prefix: string): Promise<ReadonlyMap<string, StoredRecord>> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const found = await this.#listOnce(prefix);
-      if (found !== undefined) return found;
+      const objects = await this.#calls.list();
+      if (objects !== undefined) return below(prefix, objects.map(readObject));
     }
-    throw new StoreError("busy", `${this.#path} cannot be listed to its end`);
+    throw new StoreError("busy", `${this.#calls.path} cannot be listed to its end`);
   }
 
   async get(key: string): Promise<StoredRecord | undefined> {
-    this.#checkOpen();
+    this.#calls.check();
     checkKey(key);
-    const object = await this.#unless("NotFound", this.#call("GET", this.#pathOf(key)));
-    const record = object === undefined ? undefined : recordOf(object);
-    if (object !== undefined && record?.key !== key)
-      throw new StoreError("failed", `ConfigMap ${nameOf(key)} is not the record ${key}`);
+    const { record } = await this.#changes.read(key);
     return record && stored(record);
   }
 
   async put(key: string, value: string, { expected }: ExpectedVersion = {}): Promise<PutResult> {
-    this.#checkOpen();
+    this.#calls.check();
     checkRecord(key, value);
-    if (expected === null) {
-      const body = configMapOf(key, value);
-      return this.#written(key, this.#unless("AlreadyExists", this.#call("POST", this.#path, { body })));
-    }
     if (expected === undefined) return this.#replace(key, value);
-    if (!isVersion(expected)) return this.#conflict(key);
-    const body = configMapOf(key, value, expected);
-    return this.#written(key, this.#unless("Conflict", this.#call("PUT", this.#pathOf(key), { body })));
+    const write = async (held: string | undefined) => {
+      const body = configMapOf(key, value, held);
+      const written = await (held === undefined ? this.#calls.create(body) : this.#calls.replace(body));
+      return written && versionOf(written);
+    };
+    return this.#conditional(key, expected, write);
   }
 
   async delete(key: string, { expected }: ExpectedVersion = {}): Promise<PutResult> {
-    this.#checkOpen();
+    this.#calls.check();
     checkKey(key);
-    if (expected === null || (expected !== undefined && !isVersion(expected))) {
-      const result = await this.#conflict(key);
-      return expected === null && result.current === undefined ? { ok: true, version: "" } : result;
+    if (expected === undefined) {
+      await this.#calls.remove(nameOf(key));
+      return { ok: true, version: "" };
     }
-    const preconditions = expected === undefined ? {} : { preconditions: { resourceVersion: expected } };
-    const body = { apiVersion: "v1", kind: "DeleteOptions", ...preconditions };
-    const gone = await this.#unless("Conflict", this.#call("DELETE", this.#pathOf(key), { body }));
-    return gone === undefined && expected !== undefined ? this.#conflict(key) : { ok: true, version: "" };
+    const remove = async (held: string | undefined) => {
+      if (held !== undefined) return (await this.#calls.remove(nameOf(key), held)) && "";
+      return (await this.#changes.read(key)).record === undefined ? "" : undefined;
+    };
+    return this.#conditional(key, expected, remove);
+  }
+
+  async changeAll(changes: readonly RecordChange[]): Promise<ChangesResult> {
+    this.#calls.check();
+    checkChanges(changes);
+    const [only, ...others] = changes;
+    if (only === undefined) return { ok: true, versions: [] };
+    if (others.length > 0) return this.#changes.changeAll(changes);
+    const { key, value, expected } = only;
+    const options = expected === undefined ? {} : { expected };
+    const result = await (value === undefined ? this.delete(key, options) : this.put(key, value, options));
+    return result.ok ? { ok: true, versions: [result.version] } : { ok: false, key, current: result.current };
   }
 
   watch(prefix: string, observer: RecordObserver): () => void {
-    this.#checkOpen();
+    this.#calls.check();
     if (this.#watches.size >= MAX_WATCHES) throw new StoreError("busy", `${MAX_WATCHES} watches are open`);
     const telling = new Telling(prefix, observer);
     this.#watches.add(telling);
     this.#reflector ??= this.#reflect();
-    setImmediate(() => this.#tell(telling));
+    setImmediate(() => this.#tell([telling]));
     return () => {
       telling.end();
       this.#watches.delete(telling);
@@ -125,108 +143,93 @@ export class KubernetesRecordStore implements RecordStore {
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
     for (const telling of this.#watches) telling.end();
     this.#watches.clear();
-    await this.#reflector?.close();
-    this.#client.close();
+    const closing = this.#reflector?.close();
+    this.#calls.close();
+    await closing;
   }
 
   /** Whatever there is. Creating and replacing are different requests, and others may do the opposite in between. */
   async #replace(key: string, value: string): Promise<PutResult> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const body = configMapOf(key, value);
-      const replaced = await this.#unless("NotFound", this.#call("PUT", this.#pathOf(key), { body }));
+      const replaced = await this.#calls.replace(body);
       if (replaced !== undefined) return { ok: true, version: versionOf(replaced) };
-      const created = await this.#unless("AlreadyExists", this.#call("POST", this.#path, { body }));
+      const created = await this.#calls.create(body);
       if (created !== undefined) return { ok: true, version: versionOf(created) };
     }
     throw new StoreError("busy", `${key} was created and deleted by others again and again`);
   }
 
-  async #written(key: string, call: Promise<RawObject | undefined>): Promise<PutResult> {
-    const object = await call;
-    return object === undefined ? this.#conflict(key) : { ok: true, version: versionOf(object) };
-  }
-
-  async #conflict(key: string): Promise<PutResult & { readonly ok: false }> {
-    return { ok: false, current: await this.get(key) };
-  }
-
-  /** undefined when the version of its first page was forgotten before its last page was read. */
-  async #listOnce(prefix: string): Promise<ReadonlyMap<string, StoredRecord> | undefined> {
-    const found = new Map<string, StoredRecord>();
-    let next: string | undefined;
-    do {
-      const query = { labelSelector: RECORDS, limit: CONFIG_MAPS_PER_PAGE, continue: next };
-      const page = await this.#unless("Expired", this.#call("GET", this.#path, { query }));
-      if (page === undefined) return undefined;
-      for (const item of Array.isArray(page.items) ? page.items : []) {
-        const record = recordOf((item ?? {}) as RawObject);
-        if (record?.key.startsWith(prefix)) found.set(record.key, stored(record));
-      }
-      const { continue: more } = (page.metadata ?? {}) as RawObject;
-      next = typeof more === "string" && more !== "" ? more : undefined;
-    } while (next !== undefined);
-    return found;
-  }
-
-  /** undefined when the API server refuses for this reason; for a change, what is not there cannot be of the version that was expected either. */
-  async #unless(reason: Refusal, call: Promise<unknown>): Promise<RawObject | undefined> {
-    try {
-      return ((await call) ?? {}) as RawObject;
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      if (error.reason === reason || (reason === "Conflict" && error.reason === "NotFound")) return undefined;
-      throw failure(error);
+  /**
+   * Usually the version is the resourceVersion. Where the object was written again with the same value, or there is one without a record, it is another.
+   * @param write to the object of that resourceVersion, or where there is none; the new version, or undefined when it is another
+   */
+  async #conditional(
+    key: string,
+    expected: string | null,
+    write: (resourceVersion: string | undefined) => Promise<string | undefined>,
+  ): Promise<PutResult> {
+    const isPossible = expected === null || isVersion(expected);
+    const version = isPossible ? await write(expected ?? undefined) : undefined;
+    if (version !== undefined) return { ok: true, version };
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const { held, record } = await this.#changes.settle(key);
+      if ((record?.version ?? null) !== expected) return { ok: false, current: record && stored(record) };
+      const later = await write(held?.resourceVersion);
+      if (later !== undefined) return { ok: true, version: later };
     }
+    throw new StoreError("busy", `${key} is changed by others again and again`);
   }
 
-  /** @throws ApiError; StoreError when this side refuses */
-  async #call(method: "GET" | "POST" | "PUT" | "DELETE", path: string, options: CallOptions = {}): Promise<unknown> {
-    this.#checkOpen();
-    if (this.#inFlight >= MAX_KUBERNETES_CALLS)
-      throw new StoreError("busy", `${MAX_KUBERNETES_CALLS} calls to the API server are under way`);
-    this.#inFlight++;
-    try {
-      return await this.#client.call(method, path, options);
-    } finally {
-      this.#inFlight--;
-    }
-  }
-
-  #reflect(): Reflector<KeyedRecord> {
-    return new Reflector<KeyedRecord>({
-      client: this.#client,
+  #reflect(): Reflector<Held> {
+    return new Reflector<Held>({
+      client: this.#calls.client,
       timing: this.#timing,
-      path: this.#path,
+      path: this.#calls.path,
       query: { labelSelector: RECORDS },
       pageSize: CONFIG_MAPS_PER_PAGE,
-      read: recordOf,
-      same: (a, b) => a.version === b.version,
-      weigh: ({ value }) => Math.max(MIN_CONFIG_MAP_WEIGHT, value.length / CONFIG_MAP_WEIGHT_LENGTH),
-      changed: () => {
-        for (const telling of [...this.#watches]) this.#tell(telling);
-      },
+      read: readObject,
+      same: (a, b) =>
+        a.record?.resourceVersion === b.record?.resourceVersion &&
+        a.change?.resourceVersion === b.change?.resourceVersion,
+      weigh: ({ record, change }) =>
+        Math.max(MIN_CONFIG_MAP_WEIGHT, (record?.value?.length ?? change?.size ?? 0) / CONFIG_MAP_WEIGHT_LENGTH),
+      changed: () => this.#tell([...this.#watches]),
       failed: (error) => {
         for (const telling of [...this.#watches]) telling.failed(failure(error));
       },
     });
   }
 
-  #tell(telling: Telling): void {
-    if (telling.ended || !this.#reflector?.synced) return;
-    const records = [...this.#reflector.objects.values()].filter(({ key }) => key.startsWith(telling.prefix));
-    telling.records(new Map(records.map((record) => [record.key, stored(record)])));
+  #tell(tellings: readonly Telling[]): void {
+    if (!this.#reflector?.synced) return;
+    const held = [...this.#reflector.objects.values()];
+    for (const telling of tellings) if (!telling.ended) telling.records(below(telling.prefix, held));
   }
+}
 
-  #pathOf(key: string): string {
-    return `${this.#path}/${nameOf(key)}`;
-  }
+/** undefined for what is not ours. */
+function readObject(object: RawObject): Held | undefined {
+  const record = heldOf(object);
+  const change = record === undefined ? changeOf(object) : undefined;
+  return record === undefined && change === undefined ? undefined : { record, change };
+}
 
-  #checkOpen(): void {
-    if (this.#closed) throw new StoreError("unavailable", "the store is closed");
+/** The records below a prefix, as the changes that are made make them. */
+function below(prefix: string, all: readonly (Held | undefined)[]): ReadonlyMap<string, StoredRecord> {
+  const made: MadeChanges = new Map(
+    all.flatMap((each) => (each?.change?.made ? [[each.change.name, each.change.values] as const] : [])),
+  );
+  const records = new Map<string, StoredRecord>();
+  for (const each of all) {
+    const record: KeyedRecord | undefined = each?.record?.key.startsWith(prefix)
+      ? recordOf(each.record, made)
+      : undefined;
+    if (record !== undefined) records.set(record.key, stored(record));
   }
+  return records;
 }
 
 function stored({ value, version }: KeyedRecord): StoredRecord {
@@ -236,18 +239,4 @@ function stored({ value, version }: KeyedRecord): StoredRecord {
 /** An update with version 0 would be one without a version, and anything else a bad request. */
 function isVersion(text: string): boolean {
   return /^[1-9][0-9]{0,39}$/.test(text);
-}
-
-function versionOf({ metadata }: RawObject): string {
-  const { resourceVersion } = (metadata ?? {}) as RawObject;
-  if (typeof resourceVersion === "string") return resourceVersion;
-  throw new StoreError("failed", "the API server answers with no version");
-}
-
-function failure(error: ApiError): StoreError {
-  const { fault, status, message } = error;
-  const refused = fault === "status" && status !== 429 && status < 500;
-  const reason =
-    status === 429 ? "busy" : refused || fault === "malformed" || fault === "too_large" ? "failed" : "unavailable";
-  return new StoreError(reason, message, { cause: error });
 }

@@ -3,10 +3,13 @@ import { StoreError } from "../store-error.ts";
 import { MAX_RECORDS } from "./limits.ts";
 import { below, Observers } from "./observers.ts";
 import {
+  type ChangesResult,
+  checkChanges,
   checkKey,
   checkRecord,
   type ExpectedVersion,
   type PutResult,
+  type RecordChange,
   type RecordObserver,
   type RecordStore,
   type StoredRecord,
@@ -62,6 +65,23 @@ export class MemoryStore implements RecordStore {
     return { ok: true, version: "" };
   }
 
+  async changeAll(changes: readonly RecordChange[]): Promise<ChangesResult> {
+    this.#check();
+    checkChanges(changes);
+    const { records, observers } = this.#shared;
+    const conflict = firstConflict(records, changes);
+    if (conflict !== undefined) return conflict;
+    if (sizeAfter(records, changes) > MAX_RECORDS) throw new StoreError("busy", `${MAX_RECORDS} records`);
+    const versions = changes.map(({ key, value }) => {
+      const version = value === undefined ? "" : String(++this.#shared.versions);
+      if (value !== undefined) records.set(key, { value, version });
+      else if (!records.delete(key)) return "";
+      observers.changed(key);
+      return version;
+    });
+    return { ok: true, versions };
+  }
+
   watch(prefix: string, observer: RecordObserver): () => void {
     this.#check();
     const end = this.#shared.observers.add(prefix, observer);
@@ -85,4 +105,23 @@ export class MemoryStore implements RecordStore {
 /** Whether what there is is what the caller knows. */
 export function matches(current: StoredRecord | undefined, expected: string | null | undefined): boolean {
   return expected === undefined || (current?.version ?? null) === expected;
+}
+
+/** Of changes that are made together: what the first is told that is not as expected. */
+export function firstConflict(
+  records: ReadonlyMap<string, StoredRecord>,
+  changes: readonly RecordChange[],
+): (ChangesResult & { readonly ok: false }) | undefined {
+  for (const { key, expected } of changes) {
+    const current = records.get(key);
+    if (!matches(current, expected)) return { ok: false, key, current };
+  }
+  return undefined;
+}
+
+/** How many records there are after the changes. */
+export function sizeAfter(records: ReadonlyMap<string, StoredRecord>, changes: readonly RecordChange[]): number {
+  let size = records.size;
+  for (const { key, value } of changes) size += Number(value !== undefined) - Number(records.has(key));
+  return size;
 }

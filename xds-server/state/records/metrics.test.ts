@@ -66,14 +66,17 @@ describe("metrics of the state store", () => {
     const end = store.watch("documents/", { records: () => {}, failed: (error) => failures.push(error) });
     now = 3_000;
     expect(await shown("tokenmesh_state_age")).toEqual(['age_seconds{kind="documents"} 3']);
+    expect(store.outage).toEqual({ kinds: ["documents"], forMs: 3_000, reason: undefined });
     away.comeBack();
     await told();
+    expect(store.outage).toBeUndefined();
     expect(await shown("tokenmesh_state_age")).toEqual([]);
     expect(await shown("tokenmesh_state_records")).toEqual(['records{kind="documents"} 1']);
     now = 5_000;
     away.leave();
     now = 9_000;
     expect(await shown("tokenmesh_state_age")).toEqual(['age_seconds{kind="documents"} 4']);
+    expect(store.outage).toEqual({ kinds: ["documents"], forMs: 4_000, reason: "away" });
     // What was told last still counts.
     expect(await shown("tokenmesh_state_records")).toEqual(['records{kind="documents"} 1']);
     expect([failures.length, await shown("tokenmesh_state_outages")]).toEqual([
@@ -81,6 +84,7 @@ describe("metrics of the state store", () => {
       ['outages_total{kind="documents"} 1'],
     ]);
     end();
+    expect(store.outage).toBeUndefined();
     expect(await registry.metrics()).not.toContain('age_seconds{kind="documents"}');
   });
 });

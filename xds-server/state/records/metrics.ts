@@ -2,12 +2,20 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import { ServerError } from "../../errors.ts";
 import { StoreError, type StoreErrorReason } from "../store-error.ts";
-import type { ExpectedVersion, PutResult, RecordObserver, RecordStore, StoredRecord } from "./store.ts";
+import type {
+  ChangesResult,
+  ExpectedVersion,
+  PutResult,
+  RecordChange,
+  RecordObserver,
+  RecordStore,
+  StoredRecord,
+} from "./store.ts";
 
 /** `conflict`: the record was another than expected. `invalid`: no store takes it. The others as {@link StoreError} has them. */
 const RESULTS: readonly Result[] = ["ok", "conflict", "invalid", "unavailable", "busy", "failed"];
 type Result = "ok" | "conflict" | "invalid" | StoreErrorReason;
-const OPERATIONS = ["get", "list", "put", "delete"] as const;
+const OPERATIONS = ["get", "list", "put", "delete", "change"] as const;
 type Operation = (typeof OPERATIONS)[number];
 
 /** From a store in memory to one that takes as long as a call may (5 s). */
@@ -19,6 +27,18 @@ interface Watch {
   records: number;
   /** Since when the store has not confirmed what was told last, ms; undefined while it does. */
   unconfirmedSince: number | undefined;
+  /** Why not, as far as the store has said. */
+  reason: string | undefined;
+}
+
+/** What cannot be read of the store. */
+export interface StateOutage {
+  /** Kinds of records. */
+  readonly kinds: readonly string[];
+  /** Since the first of them could not be read, ms. */
+  readonly forMs: number;
+  /** Undefined while the store has not answered at all. */
+  readonly reason: string | undefined;
 }
 
 export class MeasuredStore implements RecordStore {
@@ -78,6 +98,15 @@ export class MeasuredStore implements RecordStore {
     });
   }
 
+  /** Undefined while everything that is watched can be read. */
+  get outage(): StateOutage | undefined {
+    const unread = [...this.#watches].filter(({ unconfirmedSince }) => unconfirmedSince !== undefined);
+    if (unread.length === 0) return undefined;
+    const since = Math.min(...unread.map(({ unconfirmedSince }) => unconfirmedSince ?? 0));
+    const kinds = [...new Set(unread.map(({ kind }) => kind))].sort();
+    return { kinds, forMs: this.#now() - since, reason: unread.find(({ reason }) => reason !== undefined)?.reason };
+  }
+
   list(prefix: string): Promise<ReadonlyMap<string, StoredRecord>> {
     return this.#measure("list", () => this.#store.list(prefix));
   }
@@ -94,16 +123,27 @@ export class MeasuredStore implements RecordStore {
     return this.#measure("delete", () => this.#store.delete(key, options), changed);
   }
 
+  changeAll(changes: readonly RecordChange[]): Promise<ChangesResult> {
+    return this.#measure("change", () => this.#store.changeAll(changes), changed);
+  }
+
   watch(prefix: string, observer: RecordObserver): () => void {
-    const watch: Watch = { kind: prefix.replace(/\/$/, ""), records: 0, unconfirmedSince: this.#now() };
+    const watch: Watch = {
+      kind: prefix.replace(/\/$/, ""),
+      records: 0,
+      unconfirmedSince: this.#now(),
+      reason: undefined,
+    };
     const end = this.#store.watch(prefix, {
       records: (all) => {
         watch.records = all.size;
         watch.unconfirmedSince = undefined;
+        watch.reason = undefined;
         observer.records(all);
       },
       failed: (error) => {
         watch.unconfirmedSince ??= this.#now();
+        watch.reason = error.message;
         this.#outages.inc({ kind: watch.kind });
         observer.failed(error);
       },
@@ -142,4 +182,4 @@ export class MeasuredStore implements RecordStore {
   }
 }
 
-const changed = ({ ok }: PutResult): Result => (ok ? "ok" : "conflict");
+const changed = ({ ok }: PutResult | ChangesResult): Result => (ok ? "ok" : "conflict");

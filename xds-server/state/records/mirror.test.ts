@@ -5,12 +5,13 @@ import { silentLogger } from "../../log.ts";
 import { StoreError } from "../store-error.ts";
 import { RecordMirror } from "./mirror.ts";
 
-function open(store = new ToldStore()) {
+function open(store = new ToldStore(), together = false) {
   const changes: string[][] = [];
   const outages: unknown[] = [];
   const mirror: RecordMirror = new RecordMirror(store, {
     prefix: "m/",
     log: silentLogger,
+    together,
     changed: (keys) => changes.push([...keys].sort()),
     availability: () => outages.push([mirror.failure?.message, mirror.records.size]),
   });
@@ -143,6 +144,92 @@ describe("a mirror of records", () => {
       ["away", 1],
       [undefined, 2],
     ]);
+  });
+
+  describe("of records that are changed together", () => {
+    const both = (value: string) => ["m/a", "m/b"].map((key) => ({ key, value }));
+    const values2 = (value: string) => ({ "m/a": value, "m/b": value });
+
+    it("has what it wrote at once, with one call, and nothing of what it could not write", async () => {
+      const { store, mirror, changes, values } = open(new ToldStore(), true);
+      await store.tell();
+      expect(await mirror.changeAll(both("1"))).toMatchObject({ ok: true });
+      expect([values(), changes]).toEqual([values2("1"), [[], ["m/a", "m/b"]]]);
+      await store.inner.put("m/b", "theirs");
+      const stale = [
+        { key: "m/a", value: "2" },
+        { key: "m/b", value: "2", expected: null },
+      ];
+      expect(await mirror.changeAll(stale)).toMatchObject({ ok: false, key: "m/b", current: { value: "theirs" } });
+      expect([values(), changes.at(-1)]).toEqual([{ "m/a": "1", "m/b": "theirs" }, ["m/b"]]);
+      await store.tell();
+      await mirror.changeAll([
+        { key: "m/a", value: undefined },
+        { key: "m/c", value: "3" },
+      ]);
+      expect([values(), changes.at(-1)]).toEqual([{ "m/b": "theirs", "m/c": "3" }, ["m/a", "m/c"]]);
+    });
+
+    it("never takes over a part of what others wrote behind its own write", async () => {
+      for (const own of [both("mine"), both("mine").slice(0, 1)]) {
+        const { store, mirror, changes, values } = open(new ToldStore(), true);
+        await store.inner.changeAll(both("old"));
+        const old = await store.inner.list("");
+        await store.tell(old);
+        await mirror.changeAll(own);
+        await store.inner.changeAll(both("theirs"));
+        changes.length = 0;
+        await store.tell();
+        await waitFor(() => values()["m/a"] === "theirs", { what: "the other values" });
+        expect([values(), changes]).toEqual([values2("theirs"), [["m/a", "m/b"]]]);
+        // What is told late of the time before changes nothing.
+        const lists = store.lists;
+        await store.tell(old);
+        await waitFor(() => store.lists > lists, { what: "the store to be asked" });
+        expect([values(), changes.length]).toEqual([values2("theirs"), 1]);
+      }
+    });
+
+    it("takes over all of it when something was told, or written, while the answer was under way", async () => {
+      const { store, mirror, changes, values } = open(new ToldStore(), true);
+      await store.tell();
+      store.beforeAnswer = async () => {
+        store.beforeAnswer = () => {};
+        await store.inner.changeAll(both("theirs"));
+        await store.tell();
+      };
+      await mirror.changeAll(both("mine"));
+      expect([values(), changes.slice(1)]).toEqual([values2("theirs"), [["m/a", "m/b"]]]);
+      await store.inner.changeAll(both("third"));
+      let written: Promise<unknown> | undefined;
+      store.beforeGot = async () => {
+        store.beforeGot = () => {};
+        written = mirror.changeAll(both("fourth"));
+        await written;
+      };
+      await mirror.changeAll([{ key: "m/a", value: "x" }]);
+      store.beforeAnswer = () => {};
+      await store.tell();
+      await written;
+      expect([values()["m/a"], values()["m/b"]]).toEqual([
+        (await store.inner.get("m/a"))?.value,
+        (await store.inner.get("m/b"))?.value,
+      ]);
+    });
+
+    it("asks again when it could not be answered", async () => {
+      const { store, mirror, values } = open(new ToldStore(), true);
+      await store.tell();
+      await mirror.changeAll(both("mine"));
+      await store.inner.changeAll(both("theirs"));
+      store.fault = new StoreError("unavailable", "away");
+      await store.tell();
+      expect(values()).toEqual(values2("mine"));
+      store.fault = undefined;
+      await waitFor(() => values()["m/a"] === "theirs", { what: "the other values" });
+      expect(values()).toEqual(values2("theirs"));
+      mirror.close();
+    });
   });
 
   it("ends its watch and tells nothing more", async () => {

@@ -6,12 +6,17 @@
  */
 import type { Logger } from "../../log.ts";
 import { RECHECK_MS } from "./limits.ts";
-import type { ExpectedVersion, PutResult, RecordStore, StoredRecord } from "./store.ts";
+import type { ChangesResult, ExpectedVersion, PutResult, RecordChange, RecordStore, StoredRecord } from "./store.ts";
 
 export interface MirrorOptions {
   readonly prefix: string;
   /** Called when records are others, or gone, and once with all there are. */
   readonly changed: (keys: ReadonlySet<string>) => void;
+  /**
+   * Records are changed several at a time, and are never taken over in part: where one is in question, the store is asked for all of them. Without it, for that one:
+   * there may be thousands.
+   */
+  readonly together?: boolean;
   /** Called when the store is away (`failure` is set), and when it is back, after what it had to tell. */
   readonly availability?: () => void;
   readonly log: Logger;
@@ -27,6 +32,8 @@ export class RecordMirror {
   readonly #own = new Set<string>();
   /** How often the store has told something: an answer that was under way meanwhile may be older than that, or newer. */
   #tellings = 0;
+  /** How often this server has changed records. */
+  #writes = 0;
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #endWatch: () => void;
   #markReady: () => void = () => {};
@@ -75,6 +82,27 @@ export class RecordMirror {
     return this.#write(key, () => this.#store.delete(key, options), undefined);
   }
 
+  /** All of the changes, or none, with one call of `changed`. @throws like RecordStore.changeAll */
+  async changeAll(changes: readonly RecordChange[]): Promise<ChangesResult> {
+    const before = this.#tellings;
+    const result = await this.#store.changeAll(changes);
+    if (this.#closed) return result;
+    this.#writes++;
+    const keys = result.ok ? changes.map(({ key }) => key) : [result.key];
+    for (const key of keys) this.#own.add(key);
+    if (this.#tellings !== before) {
+      await this.#refreshAll().catch(() => this.#recheckLater(undefined));
+      return result;
+    }
+    const news = new Map<string, StoredRecord | undefined>();
+    if (!result.ok) news.set(result.key, result.current);
+    else
+      for (const [index, { key, value }] of changes.entries())
+        news.set(key, value === undefined ? undefined : { value, version: result.versions[index] ?? "" });
+    this.#set(news);
+    return result;
+  }
+
   /** Asks the store, and takes its answer over. @throws like RecordStore.get */
   async refresh(key: string): Promise<StoredRecord | undefined> {
     for (;;) {
@@ -97,6 +125,7 @@ export class RecordMirror {
     const before = this.#tellings;
     const result = await send();
     if (this.#closed) return result;
+    this.#writes++;
     this.#own.add(key);
     if (this.#tellings !== before) {
       await this.refresh(key).catch(() => this.#recheckLater(key));
@@ -112,30 +141,57 @@ export class RecordMirror {
     this.#failure = undefined;
     this.#tellings++;
     const news = new Map<string, StoredRecord | undefined>();
+    const doubtful: string[] = [];
     for (const key of new Set([...this.#records.keys(), ...all.keys(), ...this.#own])) {
       const record = all.get(key);
       if (record?.version === this.#records.get(key)?.version) this.#own.delete(key);
-      else if (this.#own.has(key)) this.#recheck(key);
+      else if (this.#own.has(key)) doubtful.push(key);
       else news.set(key, record);
     }
     const first = !this.#started;
     this.#started = true;
-    this.#set(news, first);
+    const whole = this.#options.together === true && doubtful.length > 0;
+    if (whole) this.#recheck(undefined);
+    else for (const key of doubtful) this.#recheck(key);
+    // What is told beside it may belong to it. Only a beginning waits for nothing.
+    if (first || !whole) this.#set(news, first);
     if (first) this.#markReady();
     if (wasAway) this.#options.availability?.();
   }
 
-  #recheck(key: string): void {
-    this.refresh(key).catch(() => this.#recheckLater(key));
+  /** @param key undefined: all that there are */
+  #recheck(key: string | undefined): void {
+    const refreshed = key === undefined ? this.#refreshAll() : this.refresh(key);
+    refreshed.catch(() => this.#recheckLater(key));
   }
 
-  #recheckLater(key: string): void {
+  #recheckLater(key: string | undefined): void {
     if (this.#closed) return;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       this.#recheck(key);
     }, RECHECK_MS).unref();
     this.#timers.add(timer);
+  }
+
+  /** Asks the store for all records, and takes them over as they are at one time. @throws StoreError */
+  async #refreshAll(): Promise<void> {
+    for (;;) {
+      const [tellings, writes] = [this.#tellings, this.#writes];
+      const all = await this.#store.list(this.#options.prefix);
+      if (this.#closed) return;
+      if (this.#tellings !== tellings || this.#writes !== writes) continue;
+      const news = new Map<string, StoredRecord | undefined>();
+      for (const key of new Set([...this.#records.keys(), ...all.keys()])) {
+        const record = all.get(key);
+        if (record?.version === this.#records.get(key)?.version) continue;
+        news.set(key, record);
+        // A watch may still tell of the time before it.
+        this.#own.add(key);
+      }
+      this.#set(news);
+      return;
+    }
   }
 
   #set(news: ReadonlyMap<string, StoredRecord | undefined>, always = false): void {

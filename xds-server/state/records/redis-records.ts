@@ -9,7 +9,7 @@ import { type RedisReply, RedisScript } from "../redis/script.ts";
 import { StoreError } from "../store-error.ts";
 import { MAX_RECORDS, VALUES_PER_CALL } from "./limits.ts";
 import { placeOf, type Step } from "./restoration.ts";
-import type { PutResult, StoredRecord } from "./store.ts";
+import type { ChangesResult, PutResult, RecordChange, StoredRecord } from "./store.ts";
 
 /** Which records there are, without their values. */
 export interface Index {
@@ -28,6 +28,7 @@ export class RedisRecords {
   readonly #connection: RedisConnection;
   readonly #base: string;
   readonly #change = script("epoch", "change");
+  readonly #changeAll = script("epoch", "change-all");
   readonly #kept = script("epoch", "kept");
   readonly #look = script("look");
   /** The greatest that was seen. */
@@ -82,8 +83,25 @@ export class RedisRecords {
 
   /** @param value undefined deletes @throws StoreError */
   async change(key: string, value: string | undefined, expected: string | null | undefined): Promise<PutResult> {
-    const wanted = expected === undefined ? "any" : expected === null ? "none" : "is";
-    return this.#apply(key, value, { wanted, expected: expected ?? "" });
+    return this.#apply(key, value, { wanted: wantedOf(expected), expected: expected ?? "" });
+  }
+
+  /** All of them or none; those that are put have the same version. @throws StoreError */
+  async changeAll(changes: readonly RecordChange[]): Promise<ChangesResult> {
+    if (changes.length === 0) return { ok: true, versions: [] };
+    const keys = [`${this.#base}index`, `${this.#base}meta`, ...changes.map(({ key }) => this.#record(key))];
+    const args = changes.flatMap(({ key, value, expected }) => {
+      const what = value === undefined ? "delete" : "put";
+      return [what, key, wantedOf(expected), expected ?? "", value ?? ""];
+    });
+    const common = [random(), MAX_RECORDS, this.channel, this.#generation];
+    const [done, version, current] = await this.#run(this.#changeAll, keys, [...common, ...args]);
+    if (done === 1)
+      return { ok: true, versions: changes.map(({ value }) => (value === undefined ? "" : String(version))) };
+    if (done === -1) throw new StoreError("busy", `there are ${MAX_RECORDS} records`);
+    const key = changes[Number(version)]?.key;
+    if (key === undefined) throw new StoreError("failed", "the store gave an answer that is none");
+    return { ok: false, key, current: typeof current === "string" ? parse(current) : undefined };
   }
 
   /** One step of a restoration; nothing when it is not needed any more. @throws StoreError */
@@ -136,6 +154,9 @@ export class RedisRecords {
     return `${this.#base}v:${key}`;
   }
 }
+
+const wantedOf = (expected: string | null | undefined): string =>
+  expected === undefined ? "any" : expected === null ? "none" : "is";
 
 /** Two changes with one number are of a Redis that has lost the first of them. */
 const random = (): string => randomBytes(6).toString("hex");

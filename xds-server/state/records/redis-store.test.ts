@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { Redis } from "ioredis";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { waitFor } from "../../../envoy/harness/index.ts";
 import { Line } from "../../../test/fixtures/line.ts";
 import { freePort, RedisServer, storeBinaries } from "../../../test/fixtures/redis-server.ts";
@@ -64,6 +64,38 @@ describe.each(storeBinaries())("$name", ({ name, binary }) => {
   });
   afterEach(async () => {
     for (const store of stores.splice(0)) await store.close();
+  });
+
+  it("tells and lists no half of a change that comes between reading which records there are and what they say", async () => {
+    const [reader, writer] = [await open(), await open()];
+    const keys = Array.from({ length: 40 }, (_, n) => `w/${n}`);
+    const change = async (value: string) => {
+      expect(await writer.changeAll(keys.map((key) => ({ key, value })))).toMatchObject({ ok: true });
+    };
+    await change("0");
+    const told = new Told(reader, "w/");
+    await waitFor(() => told.all.length > 0, { what: "the records" });
+    let changes = 0;
+    // Each page of values that is read meets another change, so often that one of them is in every reading.
+    const { values } = RedisRecords.prototype;
+    const read = vi.spyOn(RedisRecords.prototype, "values").mockImplementation(async function (this: RedisRecords, of) {
+      const found = new Map<string, StoredRecord>();
+      for (let at = 0; at < of.length; at += 16) {
+        for (const [key, record] of await values.call(this, of.slice(at, at + 16))) found.set(key, record);
+        if (changes < 5) await change(String(++changes));
+      }
+      return found;
+    });
+    try {
+      const listed = await reader.list("w/");
+      expect(new Set([...listed.values()].map(({ value }) => value))).toEqual(new Set(["5"]));
+      changes = 0;
+      await change("again");
+      await waitFor(() => told.values?.["w/0"] === "5", { what: "the last change" });
+    } finally {
+      read.mockRestore();
+    }
+    for (const all of told.all) expect(new Set([...all.values()].map(({ version }) => version)).size).toBe(1);
   });
 
   it("puts back what Redis has lost, once for all replicas, and tells of no loss", async () => {

@@ -8,14 +8,17 @@
 import type { RedisOptions } from "../redis/connection.ts";
 import { RedisSubscriber } from "../redis/subscriber.ts";
 import { StoreError } from "../store-error.ts";
-import { LOOK_MS, MAX_REDIS_CALLS, MAX_WATCHES, REDIS_TIMEOUT_MS } from "./limits.ts";
-import { RedisRecords } from "./redis-records.ts";
+import { LOOK_MS, MAX_READS, MAX_REDIS_CALLS, MAX_WATCHES, REDIS_TIMEOUT_MS } from "./limits.ts";
+import { type Index, RedisRecords } from "./redis-records.ts";
 import { restoration } from "./restoration.ts";
 import {
+  type ChangesResult,
+  checkChanges,
   checkKey,
   checkRecord,
   type ExpectedVersion,
   type PutResult,
+  type RecordChange,
   type RecordObserver,
   type RecordStore,
   type StoredRecord,
@@ -59,8 +62,11 @@ export class RedisRecordStore implements RecordStore {
 
   async list(prefix: string): Promise<ReadonlyMap<string, StoredRecord>> {
     this.#check();
-    const { versions = new Map<string, string>() } = await this.#records.index("");
-    return this.#records.values([...versions.keys()].filter((key) => key.startsWith(prefix)));
+    for (let attempt = 0; attempt < MAX_READS; attempt++) {
+      const records = await this.#read(prefix, await this.#records.index(""), undefined);
+      if (records !== undefined) return records;
+    }
+    throw new StoreError("unavailable", "Redis loses its records again and again");
   }
 
   async get(key: string): Promise<StoredRecord | undefined> {
@@ -79,6 +85,12 @@ export class RedisRecordStore implements RecordStore {
     this.#check();
     checkKey(key);
     return this.#records.change(key, undefined, expected);
+  }
+
+  async changeAll(changes: readonly RecordChange[]): Promise<ChangesResult> {
+    this.#check();
+    checkChanges(changes);
+    return this.#records.changeAll(changes);
   }
 
   watch(prefix: string, observer: RecordObserver): () => void {
@@ -124,7 +136,8 @@ export class RedisRecordStore implements RecordStore {
   async #lookOnce(): Promise<void> {
     const watches = [...this.#watches];
     try {
-      const { epoch, last, versions } = await this.#records.index(this.#last);
+      const index = await this.#records.index(this.#last);
+      const { epoch, last, versions } = index;
       const isLost = this.#epoch !== "" && epoch !== this.#epoch;
       if (isLost && (await this.#restore(watches, versions ?? new Map()))) {
         this.#epoch = "";
@@ -133,8 +146,15 @@ export class RedisRecordStore implements RecordStore {
         return;
       }
       this.#epoch = epoch;
-      if (versions !== undefined) for (const watch of watches) watch.records(await this.#below(watch, versions));
-      else for (const watch of watches) if (watch.failing && watch.known !== undefined) watch.records(watch.known);
+      for (const watch of watches) {
+        const changed = versions !== undefined;
+        const records = changed ? await this.#read(watch.prefix, index, watch.known) : watch.failing && watch.known;
+        if (records) watch.records(records);
+        else if (changed) {
+          this.#lookAgain = true;
+          return;
+        }
+      }
       this.#knownTo = last;
       // A watch that has come meanwhile was told of nothing.
       this.#last = [...this.#watches].every((watch) => watches.includes(watch)) ? last : "";
@@ -144,16 +164,29 @@ export class RedisRecordStore implements RecordStore {
     }
   }
 
-  async #below({ prefix, known }: Telling, versions: ReadonlyMap<string, string>) {
-    const keys = [...versions.keys()].filter((key) => key.startsWith(prefix));
-    const all = new Map<string, StoredRecord>();
-    for (const key of keys) {
-      const record = known?.get(key);
-      if (record !== undefined && record.version === versions.get(key)) all.set(key, record);
+  /**
+   * What there is below a prefix, as it was at one time: a value that was changed after the index was read is read again with a newer one. Where others change records
+   * faster than they can be read, what was read last counts.
+   * @returns undefined when Redis has lost its records meanwhile
+   */
+  async #read(prefix: string, index: Index, known: ReadonlyMap<string, StoredRecord> | undefined) {
+    let { versions = new Map<string, string>() } = index;
+    let held = known;
+    for (let attempt = 1; ; attempt++) {
+      const all = new Map<string, StoredRecord>();
+      const keys = [...versions.keys()].filter((key) => key.startsWith(prefix));
+      for (const key of keys) {
+        const record = held?.get(key);
+        if (record !== undefined && record.version === versions.get(key)) all.set(key, record);
+      }
+      const missing = await this.#records.values(keys.filter((key) => !all.has(key)));
+      for (const [key, record] of missing) all.set(key, record);
+      if (attempt === MAX_READS || keys.every((key) => all.get(key)?.version === versions.get(key))) return all;
+      const next = await this.#records.index("");
+      if (next.epoch !== index.epoch) return undefined;
+      versions = next.versions ?? versions;
+      held = all;
     }
-    const missing = await this.#records.values(keys.filter((key) => !all.has(key)));
-    for (const [key, record] of missing) all.set(key, record);
-    return all;
   }
 
   /** Whether anything is known that could be put back. */
