@@ -156,18 +156,18 @@ export class CacheStage extends Stage implements RecorderOwner {
       if (verdict == AnswerVerdict.Whole) this.lookups.store(exchange, state, rule, recorder, recording);
       else this.unfit(state, outcomeOf(verdict));
     }
-    this.lookups.close(state, true);
+    this.lookups.calls.close(state, true);
     this.release(state);
   }
 
   passed(state: CacheState, recorder: Recorder, bytes: Bytes, safe: i32): void {
-    this.lookups.pass(state, recorder, bytes, safe);
+    this.lookups.calls.pass(state, recorder, bytes, safe);
   }
 
   /** What a stage has ended for one client looks whole, and is not: nobody is given it again. Asked anew it may come whole. */
   cut(state: CacheState, recorder: Recorder, ending: Bytes): void {
     if (recorder.kept !== null) unchecked(this.metrics.rules[state.index]).answer(Stored.Unfit);
-    this.lookups.cut(state, ending);
+    this.lookups.calls.cut(state, ending);
     this.release(state);
   }
 
@@ -175,7 +175,7 @@ export class CacheStage extends Stage implements RecorderOwner {
     if (!recorder.dropped) this.unfit(state, outcomeOf(recorder.end()));
     else {
       unchecked(this.metrics.rules[state.index]).answer(Stored.Large);
-      this.lookups.end(state, FlightOutcome.Private);
+      this.lookups.calls.end(state, FlightOutcome.Private);
     }
   }
 
@@ -194,11 +194,11 @@ export class CacheStage extends Stage implements RecorderOwner {
   }
 
   onMoment(): bool {
-    return this.lookups.onMoment();
+    return this.lookups.calls.onMoment();
   }
 
   onQueueReady(queueId: u32): bool {
-    return this.lookups.onQueueReady(queueId);
+    return this.lookups.calls.onQueueReady(queueId);
   }
 
   onCallAnswer(callId: u32, message: Bytes | null): bool {
@@ -227,7 +227,7 @@ export class CacheStage extends Stage implements RecorderOwner {
   }
 
   private bypass(exchange: Exchange, state: CacheState): Verdict {
-    if (state.onlyIfCached) return this.lookups.refuse(exchange, state);
+    if (state.onlyIfCached) return this.lookups.given.refuse(exchange, state);
     state.step = Step.Bypass;
     exchange.cache = "bypass";
     unchecked(this.metrics.rules[state.index]).request(Outcome.Bypass);
@@ -250,7 +250,7 @@ export class CacheStage extends Stage implements RecorderOwner {
 
   private unfit(state: CacheState, outcome: FlightOutcome): void {
     unchecked(this.metrics.rules[state.index]).answer(Stored.Unfit);
-    this.lookups.end(state, outcome);
+    this.lookups.calls.end(state, outcome);
   }
 
   /** Counts a request that an old answer could have been given to, and lets go of that. */

@@ -1,10 +1,15 @@
-import { StageState } from "../pipeline/stage";
+import { Exchange } from "../pipeline/exchange";
+import { Stage, StageState } from "../pipeline/stage";
+import { time } from "../sdk";
 import { LiveAnswer } from "./live-answers";
 import { Recorder } from "./recorder";
 import { CacheRule } from "./rule";
 import { Question } from "./service-messages";
 import { SpareEntry } from "./spare-entry";
 import { StoredReplay } from "./stored-replay";
+
+/** ns in a ms. */
+export const MS: u64 = 1_000_000;
 
 /** What a request is doing at the cache. */
 export const enum Step {
@@ -86,4 +91,14 @@ export class CacheState extends StageState {
     this.live = null;
     this.lost = false;
   }
+}
+
+/** That of the request, where `stage` is the cache. */
+export function stateIn(exchange: Exchange, stage: Stage): CacheState {
+  return changetype<CacheState>(unchecked(exchange.states[stage.index]));
+}
+
+/** Now, since 1970. */
+export function milliseconds(): i64 {
+  return <i64>(time.now() / MS);
 }

@@ -8,7 +8,7 @@ import { Exchange } from "../pipeline/exchange";
 import { Stage, StageHost } from "../pipeline/stage";
 import { Bytes, grpc, headers, IdTable, MapType, random, Status, time } from "../sdk";
 import { FlightBoard } from "../state/flight-board";
-import { CacheState, Step } from "./cache-state";
+import { CacheState, stateIn, Step } from "./cache-state";
 import { LiveHead, liveNews, writeData, writeEnd, writeHead } from "./live-messages";
 import { Recorder } from "./recorder";
 import { keyText } from "./reply";
@@ -62,7 +62,7 @@ export class LiveAnswers {
   wanted(ticket: u32, host: StageHost | null): void {
     const exchange = this.leading.get(ticket);
     if (exchange === null) return;
-    const state = changetype<CacheState>(unchecked(exchange.states[this.stage.index]));
+    const state = stateIn(exchange, this.stage);
     const recorder = state.recorder;
     if (state.ticket == ticket && state.live === null && !state.lost && recorder !== null) this.begin(state, recorder, host);
   }
@@ -194,7 +194,7 @@ export class LiveAnswers {
 }
 
 /** The request of the effective context is to go to the service and read there. */
-export function pointToFlight(state: CacheState, low: u64, high: u64): void {
+export function pointToFlight(state: CacheState): void {
   state.step = Step.ReadsAlong;
-  headers.replace(MapType.HttpRequestHeaders, FLIGHT_HEADER, keyText(low, high));
+  headers.replace(MapType.HttpRequestHeaders, FLIGHT_HEADER, keyText(state.liveLow, state.liveHigh));
 }
