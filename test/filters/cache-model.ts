@@ -44,6 +44,8 @@ export class CacheModel {
   readonly #failures = new Map<string, number>();
   /** Until when workers may take those for waiting who went with a worker, or left one whose leader did: so long they count on. */
   readonly #ghosts = new Map<string, number>();
+  /** Keys whose leader went with its worker, and nobody has taken over: one may still come to wait for it. */
+  readonly #orphans = new Set<string>();
   /** Keys of which nobody knows whether one leads who was let go, until all their requests are over. */
   readonly #unsure = new Set<string>();
   readonly counts = new Map<string, number>();
@@ -133,6 +135,7 @@ export class CacheModel {
         expect(one.stream.ended, "a request that nobody ended").toBe(false);
         expect(this.now - one.askedAt, "ms that a request has waited").toBeLessThanOrEqual(one.times.wait + SLACK);
         one.held = true;
+        if (this.#orphans.has(one.key)) this.#ghosts.set(one.key, Number.POSITIVE_INFINITY);
         this.waiting.push(one);
       }
     }
@@ -151,6 +154,7 @@ export class CacheModel {
           "nobody",
         );
         if (!one.held) this.#beginAnew(one.key);
+        this.#orphans.delete(one.key);
         this.#leading.set(one.key, one);
       } else if (!one.fresh && other === undefined) this.#unsure.add(one.key);
     }
@@ -173,6 +177,7 @@ export class CacheModel {
     const leads = leader?.worker === worker || (leader === undefined && waiting.some((one) => one.worker === worker));
     if (leads) {
       this.#leading.delete(key);
+      this.#orphans.add(key);
       this.#failures.set(key, (this.#failures.get(key) ?? 0) + 1);
     }
     if (waiting.length === 0) return;

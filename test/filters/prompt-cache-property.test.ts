@@ -95,6 +95,24 @@ const histories: History[] = [
       ["end", 0, "local"],
     ],
   ],
+  // One comes to wait for a leader that is gone already, and nobody knows yet: it has failed him.
+  [
+    { ...brief, ttl: 3_000 },
+    2,
+    [
+      ["ask", { ...same, text: "3" }, false, 1, { at: 0, question: same, worker: 0 }],
+      ["trap", 0],
+      ["outlive", same, 1],
+      ["pass", 1],
+      ["ask", same, false, 0, { at: 0, question: same, worker: 0 }],
+      ["end", 0, "local"],
+      ["ask", same, false, 0],
+      ["end", 0, "failed"],
+      ["ask", same, false, 0],
+      ["end", 0, "failed"],
+      ["ask", same, false, 0],
+    ],
+  ],
   // A letter comes to a worker while it asks.
   [
     brief,
