@@ -79,7 +79,7 @@ const enum Phase {
   Held = 3,
   /** Its answer failed, and another takes the place of its body. */
   Replacing = 4,
-  /** Sent elsewhere: only what Envoy itself answers in its place is looked at. */
+  /** Sent elsewhere: only what Envoy itself answers in its place is looked at, and whether it failed where there is something else to give. */
   Diverted = 5,
 }
 
@@ -225,7 +225,7 @@ export class LlmStream extends HttpContext {
     if (this.phase == Phase.Passing) return FilterHeadersStatus.Continue;
     answerHead.forget();
     const refusal = envoyRefusal(count);
-    const spare = this.phase == Phase.Routed ? this.exchange.spare : null;
+    const spare = this.phase == Phase.Routed || this.phase == Phase.Diverted ? this.exchange.spare : null;
     if (spare !== null && (refusal !== null || hasFailed()) && this.answerInstead(spare, endOfStream)) {
       return endOfStream ? FilterHeadersStatus.StopIteration : FilterHeadersStatus.Continue;
     }
@@ -244,13 +244,15 @@ export class LlmStream extends HttpContext {
     return FilterHeadersStatus.Continue;
   }
 
-  /** The client gets `spare` in place of the failed answer, of which the stages know. False when there is none after all. */
+  /** The client gets `spare` in place of the failed answer, of which the stages know if it is of an upstream. False when there is none after all. */
   private answerInstead(spare: SpareAnswer, endOfStream: bool): bool {
     if (!spare.ready()) return false;
     const exchange = this.exchange;
-    this.root.onResponseHeaders(exchange);
-    exchange.answered = true;
-    exchange.endStatus = FAILED;
+    if (this.phase == Phase.Routed) {
+      this.root.onResponseHeaders(exchange);
+      exchange.answered = true;
+      exchange.endStatus = FAILED;
+    }
     this.phase = endOfStream ? Phase.Passing : Phase.Replacing;
     if (endOfStream) spare.send();
     else spare.writeHeaders();
@@ -496,7 +498,6 @@ export class LlmStream extends HttpContext {
     const exchange = this.exchange;
     this.phase = Phase.Diverted;
     exchange.routed = false;
-    exchange.spare = null;
     this.root.onDiverted(exchange);
     this.noteCache();
     return Decision.Goes;

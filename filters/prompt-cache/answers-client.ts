@@ -14,7 +14,7 @@ import { Purge, PurgeList } from "../state/purge-list";
 import { CacheEvent, CacheMetrics } from "./cache-metrics";
 import { CacheState } from "./cache-state";
 import { AnswerServiceConfig } from "./config";
-import { PurgeOrder, PurgesAnswer, PurgeSink, readGet, readPurges, readPut, StoredValue, writeGet, writePurges } from "./service-messages";
+import { PurgeOrder, PurgesAnswer, PurgeSink, readGet, readPurges, readPut, StoredValue, WantedReplay, writeGet, writePurges } from "./service-messages";
 
 const SERVICE = Bytes.literal("tokenmesh.answers.v1.Answers");
 const GET = Bytes.literal("Get");
@@ -36,6 +36,7 @@ const MOST_VALUE: i32 = 4_190_208;
 const MOST_PUTS: i32 = 64;
 
 const value = new StoredValue();
+const replay = new WantedReplay();
 const name = new Bytes();
 
 export interface AnswersSink {
@@ -79,7 +80,16 @@ export class AnswersClient implements PurgeSink {
   get(host: StageHost, exchange: Exchange, state: CacheState, now: i64): u32 {
     const config = this.config;
     if (config === null || now < this.pausedUntil) return 0;
-    const id = host.startCall(config.cluster, SERVICE, GET, writeGet(state.low, state.high, state.tenant, state.model, state.question), config.timeoutMs);
+    const rule = state.rule;
+    replay.speedPercent = rule !== null && exchange.streaming ? rule.speedPercent : 0;
+    replay.maxGapMs = rule !== null ? rule.maxGapMs : 0;
+    replay.of = state.replayOf;
+    replay.showKey = rule !== null && rule.showKey;
+    let question = state.question;
+    // The answer to the very question is here: no other will do.
+    if (replay.of > 0) question = null;
+    const message = writeGet(state.low, state.high, state.tenant, state.model, question, replay);
+    const id = host.startCall(config.cluster, SERVICE, GET, message, config.timeoutMs);
     if (id == 0) this.failed(CacheEvent.ServiceFailed, now);
     else this.gets.set(id, exchange);
     return id;
@@ -125,6 +135,7 @@ export class AnswersClient implements PurgeSink {
       if (message !== null && readGet(message, value)) this.failures = 0;
       else {
         value.bytes.clear();
+        value.replays = false;
         this.failed(CacheEvent.ServiceFailed, now);
       }
       this.sink.found(exchange, value);

@@ -141,6 +141,7 @@ export class CacheStage extends Stage implements RecorderOwner {
     if (recorder.begin(this.recordings, this.config.maxEntryBytes, exchange.api, answerFitness.form, answerFitness.contentType)) {
       exchange.tap = recorder;
       recorder.shared = rule.live && exchange.streaming;
+      if (rule.isPaced && exchange.streaming) recorder.recordPace(this.recordings);
     } else this.unfit(state, FlightOutcome.Private);
   }
 

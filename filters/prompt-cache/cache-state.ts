@@ -23,7 +23,7 @@ export const enum Step {
   Asks = 3,
   /** Goes upstream, and its answer is stored. */
   Fetches = 4,
-  /** Reads the answer of another request along, at the service. */
+  /** Reads the answer of another request along at the service, or a stored one as it came. */
   ReadsAlong = 5,
 }
 
@@ -76,6 +76,8 @@ export class CacheState extends StageState {
   /** Where it is to read along itself. */
   liveLow: u64 = 0;
   liveHigh: u64 = 0;
+  /** When the upstream of the answer that it is to get as it came was asked, ms since 1970; 0 while it asks for no such thing. */
+  replayOf: i64 = 0;
 
   begin(): void {
     this.step = Step.None;
@@ -90,6 +92,7 @@ export class CacheState extends StageState {
     this.callId = 0;
     this.live = null;
     this.lost = false;
+    this.replayOf = 0;
   }
 }
 

@@ -120,6 +120,7 @@ export class PromptCacheReader {
     for (let i = 0; i < config.rules.length && root.get("service") === null; i++) {
       const at = this.at + "rules[" + i.toString() + "].";
       if (config.rules[i].similarity >= 0) reader.fail(at + "semantic", "needs service, which knows what is similar");
+      if (config.rules[i].isPaced) reader.fail(at + "paced", "needs service, which gives them as they came");
       if (config.rules[i].live) reader.fail(at + "singleFlight.live", "needs service, where answers are read along");
     }
     const service = config.service;

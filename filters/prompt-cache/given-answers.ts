@@ -1,4 +1,4 @@
-/** Gives clients what was found: at once as a local reply, or behind the stages that count it; and what that saves. */
+/** Gives clients what was found: at once as a local reply, behind the stages that count it, or in place of what fails; and what that saves. */
 import { Exchange } from "../pipeline/exchange";
 import { notCached } from "../pipeline/refusal";
 import { Stage, Verdict } from "../pipeline/stage";
@@ -10,6 +10,7 @@ import { CacheState, milliseconds, stateIn, Step } from "./cache-state";
 import { sendAnswer } from "./reply";
 import { CacheRule } from "./rule";
 import { knownTokens, savedMoney } from "./saved-money";
+import { SpareEntry } from "./spare-entry";
 import { StoredReplay } from "./stored-replay";
 
 export const HIT = Bytes.literal("hit");
@@ -70,10 +71,35 @@ export class GivenAnswers {
     return Verdict.Answered;
   }
 
+  /** Until then the request gets the stored answer, fresh or not, should the upstream fail. */
+  backUpUntil(exchange: Exchange, state: CacheState, until: i64): void {
+    this.put(exchange, state, null).until = until;
+  }
+
+  /** The request gets what is fresh here should the service that it goes to fail. */
+  backUp(exchange: Exchange, state: CacheState, label: Bytes): void {
+    const first = !state.backedUp;
+    const spare = this.put(exchange, state, label);
+    if (first) spare.until = 0;
+  }
+
   /** What reading along has saved, if the answer was one to be kept. */
   noteSaved(exchange: Exchange, state: CacheState): void {
     const rule = state.rule;
     if (rule !== null && this.memory.find(state) == Found.Fresh) this.countSaved(exchange, state, rule);
+  }
+
+  private put(exchange: Exchange, state: CacheState, freshLabel: Bytes | null): SpareEntry {
+    let spare = state.spare;
+    if (spare === null) {
+      spare = new SpareEntry(this.memory.slab, state);
+      state.spare = spare;
+    }
+    spare.freshLabel = freshLabel;
+    spare.given = false;
+    exchange.spare = spare;
+    state.backedUp = true;
+    return spare;
   }
 
   private send(exchange: Exchange, state: CacheState, rule: CacheRule, label: Bytes): void {

@@ -21,7 +21,7 @@ import { CacheRule } from "./rule";
 import { StoredValue } from "./service-messages";
 import { ServiceTier } from "./service-tier";
 import { Followers, SharedCalls } from "./shared-calls";
-import { SpareEntry, STALE } from "./spare-entry";
+import { STALE } from "./spare-entry";
 
 const COALESCED = Bytes.literal("coalesced");
 /** ms that a call which replaces an old answer may take before another one is made. */
@@ -91,6 +91,7 @@ export class Lookups {
       if (found == Found.Fresh) {
         // It may well be asked again.
         if (!exchange.isKnown) this.stage!.host!.keepBody(exchange);
+        if (rule.isPaced && exchange.streaming && this.askReplay(exchange, state)) return this.wait(state, Step.Asks);
         return this.given.serve(exchange, state, rule, Outcome.Hit, HIT);
       }
       if (rule.transcode && this.memory.lookForOther(exchange, state)) return this.given.serve(exchange, state, rule, Outcome.Transcoded, HIT);
@@ -106,7 +107,7 @@ export class Lookups {
     const memory = this.memory;
     const kept = memory.store(exchange, state, rule, recorder, recording, now);
     const service = this.service;
-    if (kept != Kept.Dead && service !== null) service.put(state, memory.entry, now);
+    if (kept != Kept.Dead && service !== null) service.put(state, memory.entry, recorder.pace.write(), now);
     this.calls.finish(state, isKept(kept) ? FlightOutcome.Stored : FlightOutcome.Private, now);
   }
 
@@ -136,11 +137,12 @@ export class Lookups {
     const service = this.service;
     if (rule === null || service === null) return;
     service.answered(state);
+    if (state.replayOf != 0) return this.goOn(exchange, this.takeReplay(exchange, state, rule, value));
     const similar = value.similarity > 0;
     const fits = service.fits(exchange, state, value) && (!similar || state.question !== null);
     if (!fits) this.goOn(exchange, this.fetch(exchange, state));
     else if (similar) this.goOn(exchange, this.takeSimilar(exchange, state, rule, value));
-    else this.goOn(exchange, this.takeShared(exchange, state, rule, value.bytes));
+    else this.goOn(exchange, this.takeShared(exchange, state, rule, value));
   }
 
   onTick(): void {
@@ -168,18 +170,40 @@ export class Lookups {
   private prepareStale(exchange: Exchange, state: CacheState, rule: CacheRule): bool {
     const expiresAt = answer.meta.expiresAt;
     const until = expiresAt + rule.staleIfErrorMs;
-    if (state.at <= until) {
-      let spare = state.spare;
-      if (spare === null) {
-        spare = new SpareEntry(this.memory.slab, state);
-        state.spare = spare;
-      }
-      spare.until = until;
-      spare.given = false;
-      exchange.spare = spare;
-      state.backedUp = true;
-    }
+    if (state.at <= until) this.given.backUpUntil(exchange, state, until);
     return state.at <= expiresAt + rule.staleWhileRevalidateMs;
+  }
+
+  /** Asks the service to give what is in `answer` as it came. False when it cannot be asked: then it is given at once. */
+  private askReplay(exchange: Exchange, state: CacheState): bool {
+    const service = this.service;
+    if (service === null) return false;
+    state.replayOf = answer.meta.storedAt;
+    if (service.ask(exchange, state)) return true;
+    state.replayOf = 0;
+    return false;
+  }
+
+  /** What the service says to that. */
+  private takeReplay(exchange: Exchange, state: CacheState, rule: CacheRule, value: StoredValue): Verdict {
+    state.replayOf = 0;
+    if (value.replays) return this.readReplay(exchange, state, value, Outcome.Hit);
+    if (this.memory.lookFor(state) == Found.Fresh) return this.given.serve(exchange, state, rule, Outcome.Hit, HIT);
+    return rule.sharesCalls ? this.join(exchange, state, rule, false, false) : this.ask(exchange, state, rule);
+  }
+
+  /** The request goes to the service, which gives it the stored answer as it came. */
+  private readReplay(exchange: Exchange, state: CacheState, value: StoredValue, outcome: Outcome): Verdict {
+    const gate = exchange.gate;
+    if (gate === null || !gate.focus()) return Verdict.Answered;
+    unchecked(this.metrics.rules[state.index]).request(outcome);
+    exchange.cache = "hit";
+    this.given.backUp(exchange, state, HIT);
+    state.liveLow = value.replayLow;
+    state.liveHigh = value.replayHigh;
+    pointToFlight(state);
+    gate.divert();
+    return Verdict.Diverted;
   }
 
   /** Joins those who want the same. `stale`: an old answer is at hand. */
@@ -218,6 +242,7 @@ export class Lookups {
     if (gate !== null && !gate.focus()) return Verdict.Answered;
     unchecked(this.metrics.rules[state.index]).request(Outcome.Coalesced);
     exchange.cache = "coalesced";
+    this.given.backUp(exchange, state, COALESCED);
     pointToFlight(state);
     if (gate !== null) gate.divert();
     return Verdict.Diverted;
@@ -256,9 +281,10 @@ export class Lookups {
   }
 
   /** The service has an answer. */
-  private takeShared(exchange: Exchange, state: CacheState, rule: CacheRule, value: Bytes): Verdict {
-    const kept = this.memory.take(state, rule, value);
+  private takeShared(exchange: Exchange, state: CacheState, rule: CacheRule, value: StoredValue): Verdict {
+    const kept = this.memory.take(state, rule, value.bytes);
     this.calls.finish(state, isKept(kept) ? FlightOutcome.Stored : FlightOutcome.Private, state.at);
+    if (value.replays) return this.readReplay(exchange, state, value, Outcome.Shared);
     return this.given.serve(exchange, state, rule, Outcome.Shared, HIT);
   }
 

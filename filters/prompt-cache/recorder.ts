@@ -5,11 +5,13 @@ import { AnswerCheck, answerChecks, AnswerForm, AnswerVerdict } from "../lib/ans
 import { Recording, recordings, SegmentPool } from "../lib/answer-segments";
 import { Api } from "../lib/llm-api";
 import { AnswerTap } from "../pipeline/answer-tap";
-import { Bytes, ByteWriter } from "../sdk";
+import { Bytes, ByteWriter, time } from "../sdk";
 import { CacheState } from "./cache-state";
+import { PaceRecorder } from "./pace-recorder";
 
 /** Longer content types are none. */
 const MOST_TYPE: i32 = 128;
+const MS: u64 = 1_000_000;
 
 export interface RecorderOwner {
   /** The answer of the request will not be one to be kept, whatever else comes. */
@@ -34,12 +36,15 @@ export class Recorder extends AnswerTap {
   readonly tail: ByteWriter = new ByteWriter();
   held: i32 = 0;
   readonly contentType: Bytes = new Bytes();
+  /** When its pieces came, where somebody wants to know. */
+  readonly pace: PaceRecorder = new PaceRecorder();
 
   private readonly type: StaticArray<u8> = new StaticArray<u8>(MOST_TYPE);
   private owner: RecorderOwner | null = null;
   private state: CacheState | null = null;
   private recording: Recording | null = null;
   private check: AnswerCheck | null = null;
+  private isPaced: bool = false;
 
   /** Whom to tell. */
   belong(owner: RecorderOwner, state: CacheState): void {
@@ -68,6 +73,11 @@ export class Recorder extends AnswerTap {
     return true;
   }
 
+  /** Records when its pieces come, if there is memory for that. */
+  recordPace(pool: SegmentPool): void {
+    this.isPaced = this.pace.begin(pool);
+  }
+
   pass(bytes: Bytes, safe: i32): void {
     this.keep(bytes);
     const owner = this.owner;
@@ -94,7 +104,10 @@ export class Recorder extends AnswerTap {
     check.feed(bytes.ptr, bytes.len);
     if (!check.hopeless) {
       this.dropped = !recording.append(bytes.ptr, bytes.len);
-      if (!this.dropped) return;
+      if (!this.dropped) {
+        if (this.isPaced && bytes.len > 0) this.pace.note(<i64>(time.now() / MS), recording.length);
+        return;
+      }
     }
     recordings.release(recording);
     this.recording = null;
@@ -123,6 +136,8 @@ export class Recorder extends AnswerTap {
     this.check = null;
     this.recording = null;
     this.tail.reset();
+    this.isPaced = false;
+    this.pace.release();
   }
 }
 

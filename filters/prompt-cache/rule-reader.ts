@@ -20,6 +20,12 @@ const MOST_TTL_MS: i64 = 2_592_000_000;
 /** In 1/1000: less is another question. */
 const LEAST_SIMILARITY: i64 = 500;
 
+/** In percent of the speed at which a stream came. */
+const FULL_SPEED: i32 = 100;
+const LEAST_SPEED: i64 = 10;
+const MOST_SPEED: i64 = 10_000;
+const MOST_GAP_MS: i32 = 60_000;
+
 /** By `MissingKey`. */
 const MISSING = ["bypass", "shared"];
 /** By `Temperature`. */
@@ -85,11 +91,13 @@ export class CacheRuleReader {
       else if (name == "clientControl") rule.clientControl = reader.flag(at, value);
       else if (name == "showKey") rule.showKey = reader.flag(at, value);
       else if (name == "semantic") rule.similarity = this.semantic(at, value);
+      else if (name == "paced") this.paced(at, value, rule);
       else if (name == "hitTokens") rule.hitTokens = reader.integer(at, value, 0, 100);
       else if (name == "prices") rule.prices = readPrices(reader, at, value);
       else if (name != "name" && name != "match" && name != "headers") reader.unknown(at);
     }
     if (rule.live && rule.hitTokens > 0) reader.fail(path + ".singleFlight.live", "counts no tokens; remove it, or hitTokens");
+    if (rule.isPaced && rule.hitTokens > 0) reader.fail(path + ".paced", "counts no tokens; remove it, or hitTokens");
     if (node.get("key") === null) rule.key.push(this.keys.apiKey());
     this.headers(path + ".headers", node.get("headers"), rule);
     rule.identify(this.scope, this.tenantName, this.headerNames, this.ignored);
@@ -103,6 +111,23 @@ export class CacheRuleReader {
     const threshold = node.get("threshold");
     for (let i = 0; i < node.names.length; i++) if (node.names[i] != "threshold") reader.unknown(path + "." + node.names[i]);
     return threshold === null ? 0 : <i32>readDecimal(reader, path + ".threshold", threshold, 1000, LEAST_SIMILARITY, 1000);
+  }
+
+  /** A flag, or an object with how fast. */
+  private paced(path: string, node: JsonNode, rule: CacheRule): void {
+    const reader = this.reader;
+    if (node.kind != NodeKind.Object) {
+      rule.speedPercent = reader.flag(path, node) ? FULL_SPEED : 0;
+      return;
+    }
+    rule.speedPercent = FULL_SPEED;
+    for (let i = 0; i < node.names.length; i++) {
+      const name = node.names[i];
+      const at = path + "." + name;
+      if (name == "speed") rule.speedPercent = <i32>readDecimal(reader, at, node.values[i], FULL_SPEED, LEAST_SPEED, MOST_SPEED);
+      else if (name == "maxGapMs") rule.maxGapMs = reader.integer(at, node.values[i], 0, MOST_GAP_MS);
+      else reader.unknown(at);
+    }
   }
 
   private name(path: string, node: JsonNode, before: CacheRule[]): Bytes {

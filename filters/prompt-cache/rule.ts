@@ -23,6 +23,7 @@ export const enum Temperature {
 
 export const DEFAULT_TTL_MS: i64 = 3_600_000;
 export const DEFAULT_WAIT_MS: i32 = 60_000;
+export const DEFAULT_GAP_MS: i32 = 5_000;
 
 @final
 export class CacheRule {
@@ -56,6 +57,9 @@ export class CacheRule {
   hitTokens: i32 = 0;
   /** Least similarity, in 1/1000, of a question whose answer will do as well; 0: what the service thinks best; negative: only the same question will. */
   similarity: i32 = -1;
+  /** Streams are given again as they came: at so many percent of the speed, 0 for at once; and no gap is longer, in ms. */
+  speedPercent: i32 = 0;
+  maxGapMs: i32 = DEFAULT_GAP_MS;
   /** What hits save in money; null when nobody asked. */
   prices: PriceList | null = null;
   /** What entries of this rule have in common and no other's: the scope, its name, and what tells its requests apart. */
@@ -69,6 +73,10 @@ export class CacheRule {
   /** Identical requests share one call. */
   get sharesCalls(): bool {
     return this.waitMs > 0;
+  }
+
+  get isPaced(): bool {
+    return this.speedPercent > 0;
   }
 
   /** How long an entry may be needed, in ms from its making. */

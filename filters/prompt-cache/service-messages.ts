@@ -1,9 +1,9 @@
 /**
  * Messages of `tokenmesh.answers.v1.Answers`, the service that keeps answers for all Envoys (xds-server/state/answers).
  *
- *   Get     {key 1, tenant 2, model 3, partition 4, text 5, threshold_permille 6}
- *                                                    -> {age_ms 1, value 2, similarity_permille 3, key 4}, empty when there is none
- *   Put     {key 1, ttl_ms 2, partition 4, text 5, value 3}      -> {stored 1}
+ *   Get     {key 1, tenant 2, model 3, partition 4, text 5, threshold_permille 6, speed_percent 7, max_gap_ms 8, replay_of_ms 9, show_key 10}
+ *                                                    -> {age_ms 1, value 2, similarity_permille 3, key 4, replay 5}, empty when there is none
+ *   Put     {key 1, ttl_ms 2, partition 4, text 5, pace 6, value 3}      -> {stored 1}
  *   Purges  {epoch 1, since 2, envoy 3, wait_ms 4}   -> {epoch 1, sequence 2, now_ms 3, purges 4 {kind 1, low 2, high 3, at_ms 4}}
  *
  * Keys are 16 bytes, the lower word first; hashes, epochs and their like are fixed64.
@@ -61,10 +61,25 @@ export class StoredValue {
   /** Of the question that it is the answer to, when it is another one. */
   low: u64 = 0;
   high: u64 = 0;
+  /** It is given as it came at this id. */
+  replays: bool = false;
+  replayLow: u64 = 0;
+  replayHigh: u64 = 0;
+}
+
+/** The answer is to be given as it came. */
+@final
+export class WantedReplay {
+  /** 0: it is not. */
+  speedPercent: i32 = 0;
+  maxGapMs: i32 = 0;
+  /** When the upstream of the answer that is here already was asked, ms since 1970; 0: there is none. */
+  of: i64 = 0;
+  showKey: bool = false;
 }
 
 /** Valid until the next message is written, as those below. `question`: an answer to one like it will do. */
-export function writeGet(low: u64, high: u64, tenant: u64, model: u64, question: Question | null): Bytes {
+export function writeGet(low: u64, high: u64, tenant: u64, model: u64, question: Question | null, replay: WantedReplay): Bytes {
   text.reset();
   writeKey(1, low, high);
   fixed(2, tenant);
@@ -73,15 +88,25 @@ export function writeGet(low: u64, high: u64, tenant: u64, model: u64, question:
     writeQuestion(question);
     varint(6, <u64>question.similarity);
   }
+  if (replay.speedPercent > 0) {
+    varint(7, <u64>replay.speedPercent);
+    varint(8, <u64>replay.maxGapMs);
+    varint(9, <u64>replay.of);
+    varint(10, replay.showKey ? 1 : 0);
+  }
   return text.view();
 }
 
 /** The value is what follows: `size` bytes that are to be appended to what is returned. */
-export function beginPut(low: u64, high: u64, ttlMs: i64, question: Question | null, size: i32): ByteWriter {
+export function beginPut(low: u64, high: u64, ttlMs: i64, question: Question | null, pace: Bytes, size: i32): ByteWriter {
   text.reset();
   writeKey(1, low, high);
   varint(2, <u64>ttlMs);
   if (question !== null) writeQuestion(question);
+  if (pace.len > 0) {
+    tag(6, WireType.Bytes);
+    number(pace.len).bytes(pace);
+  }
   tag(3, WireType.Bytes);
   return number(<u64>size);
 }
@@ -103,6 +128,7 @@ export function writePurges(epoch: u64, since: u64, envoy: Bytes, waitMs: i32): 
 export function readGet(message: Bytes, into: StoredValue): bool {
   into.bytes.clear();
   into.similarity = 0;
+  into.replays = false;
   let keys = false;
   fields.open(message.ptr, message.len);
   while (fields.next()) {
@@ -112,6 +138,10 @@ export function readGet(message: Bytes, into: StoredValue): bool {
       into.low = load<u64>(fields.ptr);
       into.high = load<u64>(fields.ptr, 8);
       keys = true;
+    } else if (fields.is(5, WireType.Bytes) && fields.length == <i32>KEY_SIZE) {
+      into.replayLow = load<u64>(fields.ptr);
+      into.replayHigh = load<u64>(fields.ptr, 8);
+      into.replays = true;
     }
   }
   return !fields.failed && (into.similarity == 0 || keys);

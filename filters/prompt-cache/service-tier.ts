@@ -68,14 +68,14 @@ export class ServiceTier {
     return this.purges.isKnown && !this.purges.isDead(own ? state.low : value.low, own ? state.high : value.high, meta);
   }
 
-  /** Tells it what was stored. */
-  put(state: CacheState, value: Bytes, now: i64): void {
+  /** Tells it what was stored, and when its pieces came: `pace`, empty when that is not known. */
+  put(state: CacheState, value: Bytes, pace: Bytes, now: i64): void {
     const client = this.client;
     const host = this.stage!.host;
-    if (host === null || !client.canPut(value.len, now)) return;
+    if (host === null || !client.canPut(value.len + pace.len, now)) return;
     // One that leaves no room for the words is found by its key only.
-    const asked = client.canPut(value.len + MOST_TEXT, now) ? state.question : null;
-    client.put(host, beginPut(state.low, state.high, client.ttlMs, asked, value.len).bytes(value), now);
+    const asked = client.canPut(value.len + pace.len + MOST_TEXT, now) ? state.question : null;
+    client.put(host, beginPut(state.low, state.high, client.ttlMs, asked, pace, value.len).bytes(value), now);
   }
 
   /** The request waits for it no more. */

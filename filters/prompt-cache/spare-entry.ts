@@ -1,4 +1,4 @@
-/** A stored answer, fresh no more, that a client gets when the upstream fails. */
+/** A stored answer that a client gets when the upstream fails, or the service that should give it. */
 import { SpareAnswer } from "../pipeline/spare-answer";
 import { Bytes, ByteWriter, headers, MapType, time } from "../sdk";
 import { StoredAnswer } from "../state/answer-entry";
@@ -22,10 +22,13 @@ const length = new ByteWriter();
 export class SpareEntry extends SpareAnswer {
   /** Until when it may be given, ms since 1970. */
   until: i64 = 0;
+  /** What a fresh one is called; null where only one that is fresh no more is expected. */
+  freshLabel: Bytes | null = null;
   /** It was given. */
   given: bool = false;
   /** ms since 1970, when it was asked for. */
   private now: i64 = 0;
+  private label: Bytes = STALE;
   private readonly kept: ByteWriter = new ByteWriter();
 
   constructor(
@@ -38,7 +41,11 @@ export class SpareEntry extends SpareAnswer {
   ready(): bool {
     const state = this.state;
     this.now = <i64>(time.now() / MS);
-    this.given = this.now <= this.until && this.slab.find(state.low, state.high, this.now, answer) != Found.Missing;
+    const found = this.slab.find(state.low, state.high, this.now, answer);
+    const freshLabel = this.freshLabel;
+    const isFresh = found == Found.Fresh && freshLabel !== null;
+    this.label = freshLabel !== null && isFresh ? freshLabel : STALE;
+    this.given = isFresh || (found != Found.Missing && this.now <= this.until);
     return this.given;
   }
 
@@ -48,7 +55,7 @@ export class SpareEntry extends SpareAnswer {
     for (let i = 0; i < FAILED_ONLY.length; i++) headers.remove(MapType.HttpResponseHeaders, unchecked(FAILED_ONLY[i]));
     headers.replace(MapType.HttpResponseHeaders, CONTENT_TYPE, answer.contentType);
     headers.replace(MapType.HttpResponseHeaders, CONTENT_LENGTH, length.reset().decimal(this.kept.len).view());
-    headers.replace(MapType.HttpResponseHeaders, CACHE_HEADER, STALE);
+    headers.replace(MapType.HttpResponseHeaders, CACHE_HEADER, this.label);
     headers.replace(MapType.HttpResponseHeaders, AGE, ageOf(answer, this.now));
     headers.replace(MapType.HttpResponseHeaders, STATUS, OK);
   }
@@ -60,7 +67,7 @@ export class SpareEntry extends SpareAnswer {
   send(): void {
     const state = this.state;
     const rule = state.rule;
-    sendAnswer(answer, STALE, state.low, state.high, rule !== null && rule.showKey, 0, this.now);
+    sendAnswer(answer, this.label, state.low, state.high, rule !== null && rule.showKey, 0, this.now);
   }
 
   release(): void {

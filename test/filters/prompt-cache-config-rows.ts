@@ -138,6 +138,8 @@ const answers: CacheRow[] = [
   ["streams that are not read along", flight({ live: false }), true],
   ["streams that are read along without a service", flight({ live: true }), false],
   ["streams that are read along, in a number", flight({ live: 1 }), false],
+  ["streams that are not given as they came", rule({ paced: false }), true],
+  ["streams that are given as they came without a service", rule({ paced: true }), false],
   ["similar questions without a service", rule({ semantic: true }), false],
   ["similar questions that are not", rule({ semantic: { threshold: 0.499 } }), false],
   ["more than equal questions", rule({ semantic: { threshold: 1.001 } }), false],

@@ -195,6 +195,32 @@ describe("the filter", () => {
     ]).toEqual([false, undefined]);
   });
 
+  it("may have streams given as they came, if there is a service and hits count nothing", () => {
+    const both = (paced: unknown, more: object = {}) => {
+      const spec = rule({ paced, ...more });
+      const written = serverWrites({ ...spec, service: true }, "c");
+      const taken = filterTakes({ ...spec, service: { cluster: "c" } });
+      return [taken, written === undefined ? undefined : JSON.parse(written).rules[0].paced];
+    };
+    expect([both(true), both({}), both(false)]).toEqual([
+      [true, { speed: 1, maxGapMs: 5_000 }],
+      [true, { speed: 1, maxGapMs: 5_000 }],
+      [true, undefined],
+    ]);
+    for (const paced of [
+      { speed: 0.1, maxGapMs: 0 },
+      { speed: 100, maxGapMs: 60_000 },
+      { speed: 1.25, maxGapMs: 1 },
+    ])
+      expect(both(paced)).toEqual([true, paced]);
+    const wrong = [1, "slow", { speed: 0.09 }, { speed: 100.1 }, { speed: 1.001 }, { maxGapMs: -1 }, { gap: 1 }];
+    for (const paced of [...wrong, { maxGapMs: 60_001 }, { speed: "1" }])
+      expect(both(paced)).toEqual([false, undefined]);
+    expect(both(true, { hitTokens: 1 })).toEqual([false, undefined]);
+    // Without an address of its own the server has no Envoy ask it.
+    expect(JSON.parse(serverWrites({ ...rule({ paced: true }), service: true }) ?? "").rules[0].paced).toBeUndefined();
+  });
+
   it("may ask a service", () => {
     expect(one("service", field({ service: { cluster: "c" } }))).toBe("c timeout=50 ttl=86400000");
     const written = { cluster: "c", timeoutMs: 10_000, ttlMs: 2_592_000_000 };

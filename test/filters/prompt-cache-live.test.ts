@@ -130,6 +130,25 @@ describe("a stream", () => {
     expect([next.upstream.ended, flightOf(next)]).toEqual([true, undefined]);
   });
 
+  it("that is not where it was said to be is given from memory if it is there by then, and else the failure is", async () => {
+    const { cache, leads, ask, tell } = await start();
+    const [leader, first] = [ask(), ask()];
+    leader.responseHeaders(SSE, {});
+    piece(leader, PIECES[0] ?? "");
+    tell(leads[0], encodeOpen());
+    const second = ask();
+    expect([first, second].map((stream) => flightOf(stream) === undefined)).toEqual([false, false]);
+    const gone = { ":status": "503", "content-type": "application/json", e: "1" };
+    first.responseHeaders(gone, {});
+    piece(first, '{"error": {"code": "flight_gone"}}', true);
+    expect(seen(first)).toMatchObject({ status: "503", body: '{"error": {"code": "flight_gone"}}' });
+    piece(leader, PIECES.slice(1).join(""), true);
+    second.responseHeaders(gone, {});
+    piece(second, '{"error": {"code": "flight_gone"}}', true);
+    expect(seen(second)).toMatchObject({ status: "200", cache: "coalesced", body: PIECES.join("") });
+    expect([second.downstream.headers?.get("content-type"), cache.trapped]).toEqual(["text/event-stream", false]);
+  });
+
   it("that is too long to be kept is read along to its end", async () => {
     const { leads, ask, sent, text, tell } = await start();
     const [leader, follower] = [ask(), ask()];

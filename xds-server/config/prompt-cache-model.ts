@@ -44,6 +44,8 @@ export interface CacheRule {
   readonly singleFlight: SingleFlight | undefined;
   /** An answer to a question like it will do as well, with at least that similarity; undefined for the server's own threshold, and for a rule that wants the same question. */
   readonly semantic: SimilarQuestions | undefined;
+  /** Stored streams are given again as they came; undefined: at once. */
+  readonly paced: PacedReplay | undefined;
   readonly clientControl: boolean;
   readonly showKey: boolean;
   /** Percent of its tokens that a hit counts. */
@@ -56,6 +58,13 @@ export interface SingleFlight {
   readonly waitMs: number;
   /** Streams are read along at the server's service, while they come. */
   readonly live: boolean;
+}
+
+export interface PacedReplay {
+  /** Of the speed at which a stream came. */
+  readonly speed: number;
+  /** No gap is longer. */
+  readonly maxGapMs: number;
 }
 
 export interface SimilarQuestions {

@@ -181,6 +181,13 @@ describe("errors of one value", () => {
       "CONFLICT 11 {live",
     ],
     ["streams to read along in a word", inRule("singleFlight: {live: yes}"), "WRONG_TYPE 9 yes"],
+    ["streams to give as they came without a service", inRule("paced: true"), "CONFLICT 9 true"],
+    [
+      "streams to give as they came that count",
+      `${field("service: true")}      hitTokens: 1\n      paced: {speed: 2}\n`,
+      "CONFLICT 11 {speed",
+    ],
+    ["a pace in a number", inRule("paced: 2"), "WRONG_TYPE 9 2"],
     ["a key", inRule("key: [{header: x-llm-a}]"), "INVALID_VALUE 9 x-llm-a"],
     ["a header", inRule("headers: [x-gateway-destination-endpoint]"), "INVALID_VALUE 9 x-gateway-destination-endpoint"],
     ["a missing key", inRule("missingKey: skip"), "INVALID_VALUE 9 skip"],

@@ -7,6 +7,8 @@ export interface Peer {
   readonly address: string;
   /** False for a connection in plain text. */
   readonly tls: boolean;
+  /** `address:port` of this side, as the connection came to it. */
+  readonly reached?: string;
   /**
    * The SPIFFE id of the certificate that the client has shown and that a trusted authority has signed; undefined without one.
    * https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md
@@ -22,11 +24,19 @@ const SPIFFE_ID = /^spiffe:\/\/[a-z0-9._-]{1,255}(\/[A-Za-z0-9._-]+)+$/;
 export function peerOf(socket: Socket): Peer {
   // Joined: a template of this length is kept in its pieces, which take twice as much for as long as the connection is open.
   const address = [socket.remoteAddress ?? "unknown", socket.remotePort ?? 0].join(":");
-  if (!(socket instanceof TLSSocket)) return { address, tls: false };
+  const reached = placeOf(socket);
+  if (!(socket instanceof TLSSocket)) return { address, tls: false, ...(reached === undefined ? {} : { reached }) };
   // Without `authorized` the certificate is the client's word only.
   const names = socket.authorized ? socket.getPeerX509Certificate()?.subjectAltName : undefined;
   const spiffeId = names === undefined ? undefined : spiffeIdOf(names);
   return { address, tls: true, ...(spiffeId === undefined ? {} : { spiffeId }) };
+}
+
+function placeOf({ localAddress, localPort }: Socket): string | undefined {
+  if (localAddress === undefined || localPort === undefined) return undefined;
+  // IPv4 on a socket that takes both.
+  const host = localAddress.replace(/^::ffff:(?=[0-9.]+$)/, "");
+  return `${host.includes(":") ? `[${host}]` : host}:${localPort}`;
 }
 
 /**

@@ -10,9 +10,10 @@ export interface CacheConfiguration {
   readonly answersCluster: string | undefined;
 }
 
-/** Some rule of it has streams read along at this server. */
+/** Some rule of it has streams read along at this server, or given again as they came. */
 export function readsAlong({ document, answersCluster }: CacheConfiguration): boolean {
-  return answersCluster !== undefined && document.spec.rules.some(({ singleFlight }) => singleFlight?.live === true);
+  const comesHere = ({ singleFlight, paced }: CacheRule) => singleFlight?.live === true || paced !== undefined;
+  return answersCluster !== undefined && document.spec.rules.some(comesHere);
 }
 
 export function cacheJson({ document, answersCluster: cluster }: CacheConfiguration): JsonObject {
@@ -47,6 +48,7 @@ function ruleJson(rule: CacheRule, asks: boolean): Json {
     transcode: rule.transcode,
     singleFlight: rule.singleFlight === undefined ? false : flightJson(rule.singleFlight, asks),
     semantic: asks ? semanticJson(rule.semantic) : undefined,
+    paced: asks ? rule.paced && { speed: rule.paced.speed, maxGapMs: rule.paced.maxGapMs } : undefined,
     clientControl: rule.clientControl,
     showKey: rule.showKey,
     hitTokens: rule.hitTokens,

@@ -111,6 +111,8 @@ spec: {hosts: [b.test, "*"], http: [{route: [{destination: {host: a.test}}]}]}
   const { names, clusters } = built(HERE, live);
   expect(names).toEqual(["tokenmesh-answers", "tokenmesh-flights"]);
   expect(clusters[1]).toMatchObject({ circuit_breakers: { thresholds: [{ max_requests: { value: 16_384 } }] } });
+  const paced = cache(", service: true").replace("{name: all}", "{name: all, paced: true}");
+  expect(built(HERE, paced).names).toEqual(names);
   expect(built(undefined, live).names).toEqual([]);
 });
 

@@ -1,7 +1,7 @@
 /** `rules` of a PromptCache: which requests share answers, and for how long. */
 import { isScalar } from "yaml";
 import { fail } from "../cursor.ts";
-import type { CachedRequests, CacheRule, SimilarQuestions, SingleFlight } from "../prompt-cache-model.ts";
+import type { CachedRequests, CacheRule, PacedReplay, SimilarQuestions, SingleFlight } from "../prompt-cache-model.ts";
 import type { KeyPart } from "../rate-limit-model.ts";
 import {
   distinct,
@@ -26,6 +26,7 @@ const HOUR_MS = 3_600_000;
 const MOST_TTL_MS = 30 * 24 * HOUR_MS;
 
 const DEFAULT_FLIGHT: SingleFlight = { waitMs: 60_000, live: false };
+const DEFAULT_PACE: PacedReplay = { speed: 1, maxGapMs: 5_000 };
 const DEFAULT_REQUESTS: CachedRequests = { temperature: "unset", tools: false, choices: false };
 /** Headers that change what a model server answers. */
 const DEFAULT_HEADERS = ["anthropic-version", "anthropic-beta", "openai-beta"];
@@ -77,10 +78,23 @@ const semantic: Reader<SimilarQuestions | "none"> = (cursor) => {
   return wanted === undefined ? undefined : wanted ? { threshold: undefined } : "none";
 };
 
-type Switched = "singleFlight" | "semantic";
+const pacedFields = object<PacedReplay>({
+  speed: withDefault(decimal({ min: 0.1, max: 100, decimals: 2 }), DEFAULT_PACE.speed),
+  maxGapMs: withDefault(integer({ min: 0, max: 60_000 }), DEFAULT_PACE.maxGapMs),
+});
+
+/** The same. */
+const paced: Reader<PacedReplay | "none"> = (cursor) => {
+  if (!isScalar(cursor.node)) return pacedFields(cursor);
+  const wanted = boolean(cursor);
+  return wanted === undefined ? undefined : wanted ? DEFAULT_PACE : "none";
+};
+
+type Switched = "singleFlight" | "semantic" | "paced";
 type Written = Omit<CacheRule, Switched> & {
   readonly singleFlight: SingleFlight | "none";
   readonly semantic: SimilarQuestions | "none";
+  readonly paced: PacedReplay | "none";
 };
 
 function rule(declared: Declared): Reader<CacheRule> {
@@ -97,6 +111,7 @@ function rule(declared: Declared): Reader<CacheRule> {
     transcode: withDefault(boolean, false),
     singleFlight: withDefault(singleFlight, DEFAULT_FLIGHT),
     semantic: withDefault(semantic, "none"),
+    paced: withDefault(paced, "none"),
     clientControl: withDefault(boolean, true),
     showKey: withDefault(boolean, true),
     hitTokens: withDefault(integer({ min: 0, max: 100 }), 0),
@@ -105,10 +120,11 @@ function rule(declared: Declared): Reader<CacheRule> {
   return (cursor) => {
     const value = fields(cursor);
     if (value === undefined) return undefined;
-    const { singleFlight, semantic } = value;
+    const { singleFlight, semantic, paced } = value;
     return extended(value as Omit<Written, Switched>, {
       singleFlight: singleFlight === "none" ? undefined : singleFlight,
       semantic: semantic === "none" ? undefined : semantic,
+      paced: paced === "none" ? undefined : paced,
     });
   };
 }

@@ -101,6 +101,15 @@ export const promptCacheSpec: Reader<PromptCacheSpec> = (cursor) => {
         : ["what is read along counts no tokens", "Remove hitTokens, or set live to false."];
     return fail(at, "TM_CONFIG_CONFLICT", `rule ${live.name} is to have streams read along, and ${why}`, remedy);
   }
+  const paced = spec.rules.find((rule) => rule.paced !== undefined && (written === "none" || rule.hitTokens > 0));
+  if (paced !== undefined) {
+    const at = { ...cursor, position: positionOf(paced, "paced") };
+    const [why, remedy] =
+      written === "none"
+        ? ["there is no service that does that", "Set service to true, or remove paced."]
+        : ["what is given so counts no tokens", "Remove hitTokens, or paced."];
+    return fail(at, "TM_CONFIG_CONFLICT", `rule ${paced.name} is to give streams as they came, and ${why}`, remedy);
+  }
   return extended(spec as Omit<Written, "maxEntryBytes" | "service">, {
     maxEntryBytes,
     service: written === "none" ? undefined : written,

@@ -2,10 +2,11 @@
  * Get and Put. Nothing that goes wrong in here or in the store reaches a filter as anything but a miss: it is counted, and logged once in a while.
  */
 import type { Logger } from "../../log.ts";
-import { notAhead, readHead } from "./entry.ts";
+import { notAhead, readHead, readStream } from "./entry.ts";
 import { LOG_EVERY_MS, MAX_GETS, MAX_PUT_BYTES } from "./limits.ts";
 import type { AnswerMetrics, GetResult, PutResult } from "./metrics.ts";
-import { pack, unpack } from "./packing.ts";
+import { schedule } from "./pace.ts";
+import { pack, unpack, unpackPace } from "./packing.ts";
 import type { GetRequest, PutRequest } from "./protocol.ts";
 import type { Lookup, SemanticAnswers } from "./semantic/index.ts";
 import { type AnswerStore, type EntryAddress, StoreError } from "./store.ts";
@@ -26,13 +27,18 @@ export interface FoundEntry {
   readonly ageMs: number;
   /** Of an answer to another question: its key, and the similarity in thousandths. */
   readonly similar?: { readonly key: string; readonly permille: number };
+  /** When its pieces came (pace.ts), and when the upstream was asked, ms since the epoch; undefined when nobody knows the former. */
+  readonly paced?: { readonly pace: Buffer; readonly storedAt: number };
 }
 
 interface Looked {
   readonly value: Buffer;
   readonly storedAt: number;
   readonly expiresAt: number;
+  readonly pace: Buffer;
 }
+
+const NO_PACE: Buffer = Buffer.alloc(0);
 
 /** What says that nothing is there; others say that nobody knows. */
 const MISSES: ReadonlySet<GetResult> = new Set(["miss", "purged", "foreign", "damaged"]);
@@ -70,7 +76,9 @@ export class AnswerCalls {
     if (found === undefined) return undefined;
     metrics.bytes.inc({ what: "got" }, found.value.length);
     const ageMs = Math.max(0, now() - found.storedAt);
-    return { value: found.value, ageMs, ...(similar === undefined ? {} : { similar }) };
+    const { value, pace, storedAt } = found;
+    const paced = pace.length === 0 ? {} : { paced: { pace, storedAt } };
+    return { value, ageMs, ...paced, ...(similar === undefined ? {} : { similar }) };
   }
 
   /** Never rejects. */
@@ -94,7 +102,7 @@ export class AnswerCalls {
     if (value === undefined || head === undefined) return "damaged";
     if (head.tenant !== address.tenant || head.model !== address.model) return "foreign";
     if (head.storedAt <= stored.purgedAt) return "purged";
-    return { value, storedAt: head.storedAt, expiresAt: head.expiresAt };
+    return { value, storedAt: head.storedAt, expiresAt: head.expiresAt, pace: unpackPace(stored.packed) };
   }
 
   /** Whether it was stored. */
@@ -123,12 +131,12 @@ export class AnswerCalls {
     return true;
   }
 
-  async #store({ key, ttlMs, value }: PutRequest): Promise<PutResult> {
+  async #store({ key, ttlMs, value, pace }: PutRequest): Promise<PutResult> {
     const { store, metrics, now } = this.#context;
     const head = readHead(value);
     if (head === undefined) return "malformed";
     metrics.bytes.inc({ what: "put" }, value.length);
-    const packed = await pack(notAhead(value, head, now()));
+    const packed = await pack(notAhead(value, head, now()), paceFor(value, pace));
     await store.put(key, packed, ttlMs);
     metrics.bytes.inc({ what: "packed" }, packed.length);
     return "stored";
@@ -143,4 +151,12 @@ export class AnswerCalls {
     }
     return reason;
   }
+}
+
+/** What can be no pace of the answer is left out: without one it is given at once. */
+function paceFor(value: Buffer, pace: Buffer | undefined): Buffer {
+  const stream = pace === undefined ? undefined : readStream(value);
+  if (pace === undefined || stream === undefined) return NO_PACE;
+  const isPace = schedule(pace, stream.body.length, { speedPercent: 100, maxGapMs: 0 }) !== undefined;
+  return isPace ? pace : NO_PACE;
 }

@@ -8,6 +8,7 @@ import { FLIGHT_RESULTS, FOLLOW_RESULTS } from "./flight-metrics.ts";
 import { createAnswerService } from "./index.ts";
 import { GET_RESULTS, POLL_RESULTS, PUT_RESULTS } from "./metrics.ts";
 import { parseTarget } from "./purge-api.ts";
+import { REPLAY_RESULTS } from "./replay-metrics.ts";
 import { EMBEDDING_RESULTS, SEMANTIC_GET_RESULTS, SEMANTIC_PUT_RESULTS } from "./semantic/metrics.ts";
 
 /** docs/answer-service.md and the source say the same. */
@@ -56,6 +57,7 @@ describe("docs/answer-service.md", () => {
       ["polls_total", POLL_RESULTS],
       ["flights_total", FLIGHT_RESULTS],
       ["follows_total", FOLLOW_RESULTS],
+      ["replays_total", REPLAY_RESULTS],
       ["similar_gets_total", SEMANTIC_GET_RESULTS],
       ["similar_puts_total", SEMANTIC_PUT_RESULTS],
       ["embedding_calls_total", EMBEDDING_RESULTS],

@@ -10,6 +10,8 @@ import { MAX_VALUE_BYTES } from "./limits.ts";
 
 const HEAD_BYTES = 64;
 const MAGIC = 0x31414d54;
+const STREAM_FLAG = 1;
+const HEADER_TEXT = /^[\x20-\x7e]*$/;
 
 export interface EntryHead {
   /** When the upstream was asked, ms since the epoch by the Envoy's clock. */
@@ -37,4 +39,12 @@ export function notAhead(value: Buffer, { storedAt }: EntryHead, now: number): B
   const copy = Buffer.from(value);
   copy.writeBigInt64LE(BigInt(now), 8);
   return copy;
+}
+
+/** The answer in an entry that `readHead` has found whole; views. Undefined unless it is a stream with a content type that a header may hold. */
+export function readStream(value: Buffer): { readonly contentType: string; readonly body: Buffer } | undefined {
+  const bodyAt = HEAD_BYTES + value.readUInt16LE(6);
+  const contentType = value.toString("latin1", HEAD_BYTES, bodyAt);
+  const isStream = (value.readUInt8(5) & STREAM_FLAG) !== 0;
+  return isStream && HEADER_TEXT.test(contentType) ? { contentType, body: value.subarray(bodyAt) } : undefined;
 }

@@ -1,14 +1,22 @@
 /** Flights on the wire: leaders by gRPC, followers by plain HTTP/2, because their requests come as clients sent them to Envoy, which has routed them here. */
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { CallError, type PageMethod, Status, type StreamCall, type StreamMethod } from "../../grpc/index.ts";
+import { type FlightForwarder, HOP_HEADER } from "./flight-forward.ts";
 import type { FlightMetrics, FollowResult } from "./flight-metrics.ts";
+import type { FlightPlaces } from "./flight-places.ts";
 import { decodeLead, encodeOpen, encodeReceived, FLIGHT_HEADER, type LeadRequest } from "./flight-protocol.ts";
 import type { Flight, FlightHead, Flights } from "./flights.ts";
-import { FLIGHT_ACK_BYTES, FLIGHT_LINGER_MS } from "./limits.ts";
+import { FLIGHT_ACK_BYTES, FLIGHT_LINGER_MS, FLIGHT_PLACE_MS } from "./limits.ts";
+import type { PacedReplays } from "./paced-replays.ts";
 
 export interface FlightContext {
   readonly flights: Flights;
+  /** Stored streams that are given again as they came, to requests that come with their ids as those that read along do. */
+  readonly replays?: PacedReplays;
   readonly metrics: FlightMetrics;
+  /** Where several servers are behind one address: which has what, and the way there. */
+  readonly places?: FlightPlaces | undefined;
+  readonly forwarder?: FlightForwarder | undefined;
   /** ms since the epoch. */
   readonly now: () => number;
   /** Calls `work` in so many ms, unless the process ends before. */
@@ -28,7 +36,7 @@ const GONE = JSON.stringify({
 const afterwards = (work: () => void, ms: number): void => void setTimeout(work, ms).unref();
 
 /** Takes the answer of one leader. */
-export function leadMethod({ flights, metrics, now, later = afterwards }: FlightContext): StreamMethod {
+export function leadMethod({ flights, metrics, places, now, later = afterwards }: FlightContext): StreamMethod {
   return (call: StreamCall) => {
     let id = "";
     let flight: Flight | undefined;
@@ -41,7 +49,10 @@ export function leadMethod({ flights, metrics, now, later = afterwards }: Flight
       if (complete) flight.end();
       else flight.abandon();
       flight = undefined;
-      later(() => flights.forget(id), FLIGHT_LINGER_MS);
+      later(() => {
+        flights.forget(id);
+        places?.forget(id);
+      }, FLIGHT_LINGER_MS);
     };
     call.onMessage = (message) => {
       const { data, end, ...first } = decoded(message);
@@ -60,7 +71,10 @@ export function leadMethod({ flights, metrics, now, later = afterwards }: Flight
       // Behind the first bytes: who follows at once has some.
       if (!open && received > 0) {
         open = true;
-        call.write(encodeOpen());
+        const { reached } = call.peer;
+        if (places === undefined || reached === undefined) call.write(encodeOpen());
+        // Nobody follows before every server can say where.
+        else void places.note(id, reached, FLIGHT_PLACE_MS).then(() => call.write(encodeOpen()));
       }
       if (received - acknowledged >= FLIGHT_ACK_BYTES) {
         acknowledged = received;
@@ -79,11 +93,12 @@ export function leadMethod({ flights, metrics, now, later = afterwards }: Flight
 }
 
 /** Gives the answer of a leader to one follower. What the request says besides is not read. */
-export function followPage({ flights, metrics, now }: FlightContext): PageMethod {
+export function followPage({ flights, replays, metrics, places, forwarder, now }: FlightContext): PageMethod {
   return (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
     stream.resume();
     const id = headers[FLIGHT_HEADER];
-    const flight = typeof id === "string" ? flights.find(id) : undefined;
+    const flight = typeof id === "string" ? (flights.find(id) ?? replays?.find(id)) : undefined;
+    const isReplay = flight?.head.cache === "hit";
     let result: FollowResult = "left";
     const begin = (head: FlightHead): void => {
       // Node ends a stream that it is to reset, as if all had come, unless it has to wait for trailers.
@@ -91,7 +106,7 @@ export function followPage({ flights, metrics, now }: FlightContext): PageMethod
     };
     const follower = flight?.read({
       write: (bytes) => {
-        metrics.bytes.inc({ what: "followed" }, bytes.length);
+        if (!isReplay) metrics.bytes.inc({ what: "followed" }, bytes.length);
         begin(flight.head);
         return stream.write(bytes);
       },
@@ -107,8 +122,19 @@ export function followPage({ flights, metrics, now }: FlightContext): PageMethod
       },
     });
     if (follower === undefined) {
-      metrics.follows.inc({ result: "gone" });
-      sayGone(stream);
+      const gone = () => {
+        metrics.follows.inc({ result: "gone" });
+        sayGone(stream);
+      };
+      // What is here and cannot be read is nowhere else.
+      const isAway = flight === undefined && typeof id === "string" && headers[HOP_HEADER] === undefined;
+      if (!isAway || places === undefined || forwarder === undefined) return gone();
+      void places.find(id).then((place) => {
+        if (stream.destroyed) return;
+        if (place === undefined) return gone();
+        metrics.follows.inc({ result: "forwarded" });
+        forwarder.forward(stream, id, place, () => sayGone(stream));
+      });
       return;
     }
     stream.on("wantTrailers", () => {
@@ -117,7 +143,7 @@ export function followPage({ flights, metrics, now }: FlightContext): PageMethod
     stream.on("drain", () => follower.resume());
     stream.on("close", () => {
       follower.leave();
-      metrics.follows.inc({ result });
+      if (!isReplay) metrics.follows.inc({ result });
     });
   };
 }
@@ -142,11 +168,11 @@ function decoded(message: Buffer): LeadRequest {
   }
 }
 
-function headersOf({ contentType, key, askedAt }: FlightHead, now: number) {
+function headersOf({ contentType, key, askedAt, cache }: FlightHead, now: number) {
   return {
     ":status": 200,
     "content-type": contentType,
-    "x-llm-cache": "coalesced",
+    "x-llm-cache": cache ?? "coalesced",
     age: String(Math.max(0, Math.floor((now - askedAt) / 1_000))),
     ...(key === undefined ? {} : { "x-llm-cache-key": key }),
   };

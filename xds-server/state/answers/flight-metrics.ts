@@ -6,8 +6,8 @@ import { metricMakers } from "./metric-makers.ts";
 /** What became of an answer: all of it came, it broke off, or there were too many. */
 export const FLIGHT_RESULTS = ["complete", "broken", "refused"] as const;
 
-/** What a request that read along got: all, a part because the answer broke off or it was too slow, a part because it left, or nothing. */
-export const FOLLOW_RESULTS = ["complete", "broken", "left", "gone"] as const;
+/** What a request that read along got: all, a part because the answer broke off or it was too slow, a part because it left, or nothing; or another server has it, and was asked. */
+export const FOLLOW_RESULTS = ["complete", "broken", "left", "gone", "forwarded"] as const;
 export type FollowResult = (typeof FOLLOW_RESULTS)[number];
 
 export interface FlightMetrics {

@@ -16,6 +16,8 @@ export interface FlightHead {
   readonly key: string | undefined;
   /** ms since the epoch, when the upstream was asked. */
   readonly askedAt: number;
+  /** What `x-llm-cache` says; `coalesced` by default. */
+  readonly cache?: "hit";
 }
 
 /** Where the bytes of a follower go. */

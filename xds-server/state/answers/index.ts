@@ -9,11 +9,15 @@ import { type Logger, silentLogger } from "../../log.ts";
 import type { RedisOptions } from "../redis/connection.ts";
 import { AnswerCalls } from "./answer-calls.ts";
 import { followPage, leadMethod } from "./flight-calls.ts";
+import { FlightForwarder } from "./flight-forward.ts";
 import { createFlightMetrics } from "./flight-metrics.ts";
+import { type FlightPlaces, sharedPlaces } from "./flight-places.ts";
 import { FOLLOW_PATH, LEAD_PATH } from "./flight-protocol.ts";
 import { Flights } from "./flights.ts";
+import { REPLAY_CLAIM_MS } from "./limits.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { type AnswerMetrics, createAnswerMetrics } from "./metrics.ts";
+import { PacedReplays } from "./paced-replays.ts";
 import {
   decodeGet,
   decodePurges,
@@ -29,6 +33,8 @@ import { PurgeKind, type PurgeTarget } from "./purge.ts";
 import { answerPurge, type JsonAnswer } from "./purge-api.ts";
 import { PurgeFeed } from "./purge-feed.ts";
 import { RedisStore } from "./redis-store.ts";
+import { beginReplay, REPLAY_CLOCK } from "./replay-calls.ts";
+import { createReplayMetrics } from "./replay-metrics.ts";
 import { SemanticAnswers } from "./semantic/index.ts";
 import { createSemanticMetrics } from "./semantic/metrics.ts";
 import type { SemanticOptions } from "./semantic/options.ts";
@@ -80,7 +86,10 @@ export function createAnswerService(registry: Registry, options: AnswerServiceOp
     redis === undefined
       ? new MemoryStore({ maxBytes: memoryBytes, now, onEvict: (what) => metrics.evictions.inc({ what }) })
       : undefined;
-  const store = memory ?? new RedisStore({ ...(redis as RedisOptions), now, onState });
+  const shared = redis === undefined ? undefined : new RedisStore({ ...redis, now, onState });
+  const store = memory ?? (shared as RedisStore);
+  const places = shared === undefined ? undefined : sharedPlaces(shared);
+  const forwarder = shared === undefined ? undefined : new FlightForwarder();
   const feed = new PurgeFeed(store, now);
   const metrics = createAnswerMetrics(registry, {
     up: () => store.up(),
@@ -88,7 +97,9 @@ export function createAnswerService(registry: Registry, options: AnswerServiceOp
     memory: () => (memory === undefined ? undefined : { entries: memory.size, bytes: memory.bytes }),
   });
   const flights = new Flights();
-  const flying = { flights, metrics: createFlightMetrics(registry, flights), now };
+  const replayed = createReplayMetrics(registry, () => replays);
+  const replays = new PacedReplays(REPLAY_CLOCK, (result) => replayed.inc({ result }));
+  const flying = { flights, replays, metrics: createFlightMetrics(registry, flights), places, forwarder, now };
   const calls = new AnswerCalls({ store, metrics, log, semantic, now });
   const purge = async (target: PurgeTarget) => {
     const purged = await feed.purge(target);
@@ -97,7 +108,7 @@ export function createAnswerService(registry: Registry, options: AnswerServiceOp
   };
   return {
     methods: new Map([
-      [GET_PATH, getMethod(calls, metrics)],
+      [GET_PATH, getMethod(calls, metrics, replays, places)],
       [PUT_PATH, putMethod(calls, metrics)],
       [PURGES_PATH, purgesMethod(feed, metrics)],
     ]),
@@ -123,21 +134,33 @@ export function createAnswerService(registry: Registry, options: AnswerServiceOp
     purge: (request) => answerPurge(request, { purge, log }),
     close: async () => {
       feed.close();
+      replays.close();
+      forwarder?.close();
       semantic?.close();
       await store.close();
     },
   };
 }
 
-function getMethod(calls: AnswerCalls, metrics: AnswerMetrics): UnaryMethod {
-  return async (message) => {
+function getMethod(
+  calls: AnswerCalls,
+  metrics: AnswerMetrics,
+  replays: PacedReplays,
+  places: FlightPlaces | undefined,
+): UnaryMethod {
+  return async (message, { peer }) => {
     const asked = decoded(decodeGet, message);
     if (asked === undefined) {
       metrics.gets.inc({ result: "malformed" });
       throw new CallError(Status.invalidArgument, "not a GetRequest");
     }
     const found = await calls.get(asked);
-    return found === undefined ? EMPTY : encodeFound(found.ageMs, found.value, found.similar);
+    if (found === undefined) return EMPTY;
+    const replay = beginReplay(replays, asked, found);
+    // The request may come to another server.
+    if (replay !== undefined && peer.reached !== undefined) await places?.note(replay, peer.reached, REPLAY_CLAIM_MS);
+    const isThere = asked.replay !== undefined && asked.replay.of > 0;
+    return encodeFound(found.ageMs, isThere ? EMPTY : found.value, found.similar, replay);
   };
 }
 

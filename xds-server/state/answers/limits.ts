@@ -57,7 +57,27 @@ export const MAX_ALL_FLIGHT_BYTES = 64 * 1024 * 1024;
 export const FLIGHT_WINDOW_BYTES = 64 * 1024;
 /** How long one that has ended is there for those on their way to it, ms. */
 export const FLIGHT_LINGER_MS = 10_000;
+/** Bytes of what says when the pieces of a stream came, and pieces: filters put those together that came so near each other that they would be more. */
+export const MAX_PACE_BYTES = 8 * 1024;
+export const MAX_PACE_PIECES = 1_024;
+/** Stored streams that are given again as they came, and bytes of the answers and their times; what is more is given at once. */
+export const MAX_REPLAYS = 4_096;
+export const MAX_REPLAY_BYTES = 64 * 1024 * 1024;
+/** What Node takes for one of the times at which pieces are due. */
+export const PIECE_BYTES = 48;
+/** How long one waits for the request that was told of it, how long it may take, and what is due within which time is given together, ms. */
+export const REPLAY_CLAIM_MS = 10_000;
+export const MAX_REPLAY_MS = 600_000;
+export const REPLAY_STEP_MS = 5;
+/** What requests may want of a replay: percent of the recorded speed, and the longest gap, ms. */
+export const MAX_SPEED_PERCENT = 10_000;
+export const MIN_SPEED_PERCENT = 10;
+export const MAX_GAP_MS = 60_000;
 /** Bytes from a leader between two of its acknowledgements. */
 export const FLIGHT_ACK_BYTES = 64 * 1024;
+/** How long other servers can say where an answer on its way is, ms: longer than any takes. What is not forgotten in order, because its server died, ends by itself. */
+export const FLIGHT_PLACE_MS = 3_600_000;
+/** Servers that a server passes requests on to. */
+export const MAX_PLACES = 64;
 /** Bytes of a content type. */
 export const MAX_CONTENT_TYPE_BYTES = 256;

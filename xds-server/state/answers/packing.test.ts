@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { entryOf } from "../../../test/fixtures/answer-entry.ts";
 import { notAhead, readHead } from "./entry.ts";
 import { MAX_VALUE_BYTES } from "./limits.ts";
-import { pack, unpack } from "./packing.ts";
+import { pack, unpack, unpackPace } from "./packing.ts";
 
 /** What filters send, and what stands in a store. */
 
@@ -117,5 +117,27 @@ describe("packing", () => {
     for (const length of [1_000, 100_000]) expect(await unpack(Buffer.concat([head(1, length), bomb]))).toBeUndefined();
     // KiB: the bomb would take 524,288.
     expect(process.resourceUsage().maxRSS - before).toBeLessThan(100_000);
+  });
+});
+
+describe("a pace", () => {
+  it("stands beside its entry, compressed or not, and neither changes the other", async () => {
+    const value = fc.oneof(fc.uint8Array({ maxLength: 50 }), fc.constant(new Uint8Array(5_000)));
+    await fc.assert(
+      fc.asyncProperty(value, fc.uint8Array({ maxLength: 300 }), async (bytes, pace) => {
+        const packed = await pack(Buffer.from(bytes), pace);
+        expect(Buffer.from(unpackPace(packed)).equals(pace)).toBe(true);
+        expect((await unpack(packed))?.equals(bytes)).toBe(true);
+        // Without one, nothing differs from what older servers write and read.
+        if (pace.length === 0) expect(packed.readUInt8(0)).toBe(1);
+      }),
+    );
+  });
+
+  it("that is cut off is none, and its entry neither", async () => {
+    const packed = await pack(Buffer.alloc(100, 1), Buffer.from([1, 2, 3, 4]));
+    for (let length = 0; length < packed.length; length++)
+      expect(await unpack(packed.subarray(0, length))).toBeUndefined();
+    for (let length = 0; length < 12; length++) expect(unpackPace(packed.subarray(0, length)).length).toBe(0);
   });
 });

@@ -10,9 +10,10 @@ const { root } = protobuf.parse(
   syntax = "proto3";
   message GetRequest {
     bytes key = 1; fixed64 tenant = 2; fixed64 model = 3; bytes partition = 4; bytes text = 5; uint32 threshold_permille = 6;
+    uint32 speed_percent = 7; uint32 max_gap_ms = 8; uint64 replay_of_ms = 9; bool show_key = 10;
   }
-  message GetResponse { uint32 age_ms = 1; bytes value = 2; uint32 similarity_permille = 3; bytes key = 4; }
-  message PutRequest { bytes key = 1; uint32 ttl_ms = 2; bytes value = 3; bytes partition = 4; bytes text = 5; }
+  message GetResponse { uint32 age_ms = 1; bytes value = 2; uint32 similarity_permille = 3; bytes key = 4; bytes replay = 5; }
+  message PutRequest { bytes key = 1; uint32 ttl_ms = 2; bytes value = 3; bytes partition = 4; bytes text = 5; bytes pace = 6; }
   message PurgesRequest { fixed64 epoch = 1; uint64 since = 2; string envoy = 3; uint32 wait_ms = 4; }
   message PurgesResponse { fixed64 epoch = 1; uint64 sequence = 2; uint64 now_ms = 3; repeated Purge purges = 4; }
   message Purge { uint32 kind = 1; fixed64 low = 2; fixed64 high = 3; uint64 at_ms = 4; }`,
@@ -93,6 +94,36 @@ describe("a question", () => {
     ["a threshold above 1", { partition, text, threshold_permille: 1_001 }],
   ])("with %s is refused", (_what, more) => {
     expect(() => decodeGet(encode("GetRequest", { key: bytes(KEY), ...more }))).toThrow();
+  });
+});
+
+describe("a replay", () => {
+  const get = (more: object) => decodeGet(encode("GetRequest", { key: bytes(KEY), ...more })).replay;
+
+  it("is wanted at a speed, with a longest gap, of what is there already or not", () => {
+    expect(get({ speed_percent: 100 })).toEqual({ speedPercent: 100, maxGapMs: 0, of: 0, showKey: false });
+    expect(get({ speed_percent: 10_000, max_gap_ms: 60_000, replay_of_ms: 1_790_000_000_000, show_key: true })).toEqual(
+      {
+        speedPercent: 10_000,
+        maxGapMs: 60_000,
+        of: 1_790_000_000_000,
+        showKey: true,
+      },
+    );
+    expect(get({ max_gap_ms: 5, replay_of_ms: 7 })).toBeUndefined();
+    const put = { key: bytes(KEY), ttl_ms: 5_000, value: Buffer.from("abc"), pace: Buffer.from([0, 3]) };
+    expect(decodePut(encode("PutRequest", put)).pace).toEqual(Buffer.from([0, 3]));
+  });
+
+  it.each([{ speed_percent: 9 }, { speed_percent: 10_001 }, { speed_percent: 100, max_gap_ms: 60_001 }])(
+    "with %o is refused",
+    (more) => {
+      expect(() => get(more)).toThrow();
+    },
+  );
+
+  it("has an id", () => {
+    expect(hex(encodeFound(0, Buffer.alloc(0), undefined, KEY))).toBe(`1200${"2a10"}${KEY}`);
   });
 });
 

@@ -6,13 +6,18 @@
  *     bytes partition = 4;             // 16 bytes; with a text, an answer by similarity will do
  *     bytes text = 5;                  // of the question, UTF-8
  *     uint32 threshold_permille = 6;   // least similarity; 0: the server's own
+ *     uint32 speed_percent = 7;        // the answer is to be given as it came, at this speed; 0: at once
+ *     uint32 max_gap_ms = 8;           // with it: the longest gap
+ *     uint64 replay_of_ms = 9;         // with it: the answer of that time (ms since the epoch) is there already, and no other will do
+ *     bool show_key = 10;              // with it: the client is shown the key
  *   }
  *   message GetResponse {              // a miss is empty
  *     uint32 age_ms = 1; bytes value = 2;
  *     uint32 similarity_permille = 3;  // of an answer by similarity
  *     bytes key = 4;                   // of that answer
+ *     bytes replay = 5;                // 16 bytes: where it is given as it came (flight-calls.ts)
  *   }
- *   message PutRequest { bytes key = 1; uint32 ttl_ms = 2; bytes value = 3; bytes partition = 4; bytes text = 5; }
+ *   message PutRequest { bytes key = 1; uint32 ttl_ms = 2; bytes value = 3; bytes partition = 4; bytes text = 5; bytes pace = 6; }
  *   message PutResponse { bool stored = 1; }
  *   message PurgesRequest { fixed64 epoch = 1; uint64 since = 2; string envoy = 3; uint32 wait_ms = 4; }
  *   message PurgesResponse { fixed64 epoch = 1; uint64 sequence = 2; uint64 now_ms = 3; repeated Purge purges = 4; }
@@ -30,12 +35,16 @@ import protobuf from "protobufjs";
 import {
   KEY_BYTES,
   MAX_ENVOY_BYTES,
+  MAX_GAP_MS,
   MAX_GET_BYTES,
   MAX_REQUEST_BYTES,
+  MAX_SPEED_PERCENT,
   MAX_TTL_MS,
   MAX_WAIT_MS,
+  MIN_SPEED_PERCENT,
   MIN_TTL_MS,
 } from "./limits.ts";
+import type { Tempo } from "./pace.ts";
 import { type Purge, PurgeKind } from "./purge.ts";
 import type { AskedQuestion, SimilarQuestion } from "./semantic/index.ts";
 import { MAX_TEXT_BYTES, PARTITION_BYTES } from "./semantic/limits.ts";
@@ -54,6 +63,14 @@ const EMPTY: Buffer = Buffer.alloc(0);
 export interface GetRequest extends EntryAddress {
   /** Undefined when only the answer under the key will do. */
   readonly question?: SimilarQuestion | undefined;
+  /** Undefined when it will be given at once. */
+  readonly replay?: WantedReplay | undefined;
+}
+
+export interface WantedReplay extends Tempo {
+  /** The filter has the answer whose upstream was asked then, ms since the epoch, and wants that one given; 0 when it has none. */
+  readonly of: number;
+  readonly showKey: boolean;
 }
 
 export interface PutRequest {
@@ -63,6 +80,8 @@ export interface PutRequest {
   readonly value: Buffer;
   /** Undefined when it is not to be found by similarity. */
   readonly question?: AskedQuestion | undefined;
+  /** When its pieces came (pace.ts); empty when nobody knows. Borrowed too. */
+  readonly pace?: Buffer | undefined;
 }
 
 export interface PurgesRequest {
@@ -140,6 +159,7 @@ export function decodeGet(bytes: Uint8Array): GetRequest {
   let partition = "";
   let text: Buffer = EMPTY;
   let permille = 0;
+  let [speedPercent, maxGapMs, of, showKey] = [0, 0, 0, false];
   readFields(bytes, (tag, reader) => {
     if (tag === bytesOf(1)) key = keyOf(view(reader));
     else if (tag === fixed64(2)) tenant = fixed(reader);
@@ -147,13 +167,25 @@ export function decodeGet(bytes: Uint8Array): GetRequest {
     else if (tag === bytesOf(4)) partition = partitionOf(view(reader));
     else if (tag === bytesOf(5)) text = view(reader);
     else if (tag === varint(6)) permille = reader.uint32();
+    else if (tag === varint(7)) speedPercent = reader.uint32();
+    else if (tag === varint(8)) maxGapMs = reader.uint32();
+    else if (tag === varint(9)) of = Number(reader.uint64());
+    else if (tag === varint(10)) showKey = reader.bool();
     else return false;
     return true;
   });
   if (key === "") throw new RangeError("no key");
   if (permille > MAX_PERMILLE) throw new RangeError("threshold_permille is out of range");
   const question = questionOf(partition, text);
-  return { key, tenant, model, question: question && { ...question, permille } };
+  const replay = speedPercent === 0 ? undefined : { ...tempo(speedPercent, maxGapMs), of, showKey };
+  return { key, tenant, model, question: question && { ...question, permille }, replay };
+}
+
+/** @throws RangeError */
+function tempo(speedPercent: number, maxGapMs: number): Tempo {
+  const isFast = speedPercent >= MIN_SPEED_PERCENT && speedPercent <= MAX_SPEED_PERCENT;
+  if (!isFast || maxGapMs > MAX_GAP_MS) throw new RangeError("such a replay is out of range");
+  return { speedPercent, maxGapMs };
 }
 
 export interface SimilarKey {
@@ -161,8 +193,8 @@ export interface SimilarKey {
   readonly permille: number;
 }
 
-/** @param ageMs a whole number, not negative @param similar of an answer that was found by similarity */
-export function encodeFound(ageMs: number, value: Uint8Array, similar?: SimilarKey): Buffer {
+/** @param ageMs a whole number, not negative @param similar of an answer that was found by similarity @param replay 32 hex digits: where it is given as it came */
+export function encodeFound(ageMs: number, value: Uint8Array, similar?: SimilarKey, replay?: string): Buffer {
   const writer = protobuf.Writer.create();
   if (ageMs > 0) writer.uint32(varint(1)).uint32(Math.min(ageMs, MAX_UINT32));
   writer.uint32(bytesOf(2)).bytes(value);
@@ -170,6 +202,7 @@ export function encodeFound(ageMs: number, value: Uint8Array, similar?: SimilarK
     writer.uint32(varint(3)).uint32(similar.permille);
     writer.uint32(bytesOf(4)).bytes(Buffer.from(similar.key, "hex"));
   }
+  if (replay !== undefined) writer.uint32(bytesOf(5)).bytes(Buffer.from(replay, "hex"));
   return finish(writer);
 }
 
@@ -180,18 +213,20 @@ export function decodePut(bytes: Uint8Array): PutRequest {
   let value: Buffer = EMPTY;
   let partition = "";
   let text: Buffer = EMPTY;
+  let pace: Buffer | undefined;
   readFields(bytes, (tag, reader) => {
     if (tag === bytesOf(1)) key = keyOf(view(reader));
     else if (tag === varint(2)) ttlMs = reader.uint32();
     else if (tag === bytesOf(3)) value = view(reader);
     else if (tag === bytesOf(4)) partition = partitionOf(view(reader));
     else if (tag === bytesOf(5)) text = view(reader);
+    else if (tag === bytesOf(6)) pace = view(reader);
     else return false;
     return true;
   });
   if (key === "") throw new RangeError("no key");
   if (ttlMs < MIN_TTL_MS || ttlMs > MAX_TTL_MS) throw new RangeError("ttl_ms is out of range");
-  return { key, ttlMs, value, question: questionOf(partition, text) };
+  return { key, ttlMs, value, question: questionOf(partition, text), pace };
 }
 
 export function encodeStored(stored: boolean): Buffer {

@@ -7,6 +7,7 @@
  */
 import { readFileSync } from "node:fs";
 import { RedisConnection, type RedisOptions } from "../redis/connection.ts";
+import type { PlaceStore } from "./flight-places.ts";
 import { KEY_MARK_LIFE_MS, MARK_LIFE_MS, MAX_MARKS, MAX_PURGE_LOG, MAX_STORE_CALLS } from "./limits.ts";
 import { NO_HASH } from "./protocol.ts";
 import { newEpoch, type Purge, PurgeKind, type PurgeState, type PurgeTarget } from "./purge.ts";
@@ -24,7 +25,7 @@ const CONSTANTS = Object.entries({ KEY_MARK_LIFE_MS, MARK_LIFE_MS, MAX_MARKS, MA
   .map(([name, value]) => `local ${name} = ${value}\n`)
   .join("");
 
-export class RedisStore implements AnswerStore {
+export class RedisStore implements AnswerStore, PlaceStore {
   readonly shared = true;
   readonly #script = CONSTANTS + readFileSync(new URL("./purges.lua", import.meta.url), "utf8");
   readonly #connection: RedisConnection;
@@ -80,6 +81,18 @@ export class RedisStore implements AnswerStore {
     return this.#run(known, now, "", "", "");
   }
 
+  async setPlace(id: string, place: string, ttlMs: number): Promise<void> {
+    await this.#connection.call((client) => client.set(this.#place(id), place, "PX", ttlMs));
+  }
+
+  getPlace(id: string): Promise<string | null> {
+    return this.#connection.call((client) => client.get(this.#place(id)));
+  }
+
+  async dropPlace(id: string): Promise<void> {
+    await this.#connection.call((client) => client.unlink(this.#place(id)));
+  }
+
   up(): boolean {
     return this.#connection.up;
   }
@@ -111,6 +124,10 @@ export class RedisStore implements AnswerStore {
 
   get #log(): string {
     return `${this.#prefix}{a}:log`;
+  }
+
+  #place(id: string): string {
+    return `${this.#prefix}f:${id}`;
   }
 
   #entry(key: string): string {
