@@ -135,7 +135,7 @@ export class CacheModel {
         expect(one.stream.ended, "a request that nobody ended").toBe(false);
         expect(this.now - one.askedAt, "ms that a request has waited").toBeLessThanOrEqual(one.times.wait + SLACK);
         one.held = true;
-        if (this.#orphans.has(one.key)) this.#ghosts.set(one.key, Number.POSITIVE_INFINITY);
+        this.#joined(one.key);
         this.waiting.push(one);
       }
     }
@@ -161,6 +161,11 @@ export class CacheModel {
     this.#count(alone ? "alone" : one.held ? "handover" : "miss");
     one.number = this.given.add(one.key, one.question, one.sentAt, one.times);
     this.running.push(one);
+  }
+
+  /** One has joined who does not lead. */
+  #joined(key: string): void {
+    if (this.#orphans.has(key)) this.#ghosts.set(key, Number.POSITIVE_INFINITY);
   }
 
   /** A flight begins that nobody waits for. Whoever has seemed to has been asked. */
@@ -190,6 +195,8 @@ export class CacheModel {
     const got = seen(one.stream);
     expect(got.status).toBe("200");
     this.#count(got.cache ?? "none");
+    // With an old answer it did not wait, but it had joined.
+    if (got.cache === "stale") this.#joined(one.key);
     const limit = got.cache === "stale" ? one.times.revalidate : 0;
     this.given.judge(one.key, got.body, this.now, limit, got.cache === "stale");
     expect(["hit", "coalesced", "stale"]).toContain(got.cache);

@@ -113,6 +113,28 @@ const histories: History[] = [
       ["ask", same, false, 0],
     ],
   ],
+  // The same, and who came got an old answer at once.
+  [
+    { ...brief, revalidate: 2_000 },
+    2,
+    [
+      ["pass", 900],
+      ["ask", same, false, 1],
+      ["trap", 1],
+      ["ask", same, true, 0],
+      ["end", 0, "whole"],
+      ["outlive", same, 3],
+      ["pass", 2_500],
+      ["ask", same, false, 0],
+      ["outlive", same, 0],
+      ["outlive", same, 0],
+      ["ask", same, false, 0],
+      ["end", 0, "cut"],
+      ["pass", 1],
+      ["ask", same, true, 0],
+      ["ask", same, false, 0],
+    ],
+  ],
   // A letter comes to a worker while it asks.
   [
     brief,
