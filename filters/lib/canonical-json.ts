@@ -8,7 +8,7 @@
  * what follows counts as one hash. Text, in any language, is told from that by its first space or letter beyond ASCII.
  */
 import { BlockHashes } from "./block-hashes";
-import { BLOCK, bytesEqual, escapedBytes, Needle, needle } from "./json-block";
+import { BLOCK, bytesEqual, escapedBytes, hasEither, isEither, Needle, needle } from "./json-block";
 import { hex } from "./json-text";
 
 /** In place of the quotes of a string. */
@@ -100,7 +100,13 @@ export class CanonicalJson {
         out = chain.out;
       }
       if (at + BLOCK <= limit && at + 2 * BLOCK <= readable && this.data < 0) {
-        // A whole block at a time: where its escapes are is known from one mask, so that none of them waits for the one before.
+        if (!hasEither(at, quote, backslash)) {
+          copyBlock(at, out);
+          at += BLOCK;
+          out += BLOCK;
+          continue;
+        }
+        // Where the escapes of a block are is known from one mask, so that none of them waits for the one before.
         const slashes = bytesEqual(at, backslash);
         const escaped = escapedBytes(slashes, 0);
         const quotes = bytesEqual(at, quote) & ~escaped;
@@ -132,7 +138,7 @@ export class CanonicalJson {
       } else if (at + 16 <= readable) {
         const block = v128.load(at);
         v128.store(out, block);
-        const special = i8x16.bitmask(v128.or(i8x16.eq(block, quote), i8x16.eq(block, backslash)));
+        const special = i8x16.bitmask(isEither(block, quote, backslash));
         let length = special == 0 ? 16 : ctz(special);
         if (<usize>length > limit - at) length = <i32>(limit - at);
         if (this.data >= 0) {
@@ -259,6 +265,14 @@ export class CanonicalJson {
     store<u8>(this.chain.out++, 0x5c);
     return at + 1;
   }
+}
+
+@inline
+function copyBlock(from: usize, to: usize): void {
+  v128.store(to, v128.load(from));
+  v128.store(to, v128.load(from, 16), 16);
+  v128.store(to, v128.load(from, 32), 32);
+  v128.store(to, v128.load(from, 48), 48);
 }
 
 /** Copies `length` bytes, at most a block, and what lies behind them: that is overwritten by what follows. */

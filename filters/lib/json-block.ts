@@ -42,6 +42,20 @@ export function bytesEqual(at: usize, value: v128): u64 {
   );
 }
 
+/** Whether any byte of the block at `at` is one of the two: less work than the masks of both. */
+@inline
+export function hasEither(at: usize, one: v128, other: v128): bool {
+  const low = v128.or(isEither(v128.load(at), one, other), isEither(v128.load(at, 16), one, other));
+  const high = v128.or(isEither(v128.load(at, 32), one, other), isEither(v128.load(at, 48), one, other));
+  return v128.any_true(v128.or(low, high));
+}
+
+/** Lanes that are one of the two. */
+@inline
+export function isEither(bytes: v128, one: v128, other: v128): v128 {
+  return v128.or(i8x16.eq(bytes, one), i8x16.eq(bytes, other));
+}
+
 /** One bit per lane that is all ones. */
 @inline
 export function mask(first: v128, second: v128, third: v128, fourth: v128): u64 {
