@@ -20,6 +20,8 @@ export class WantedHeaders {
   readonly places: i32[] = [];
   /** Places in all. */
   count: i32 = 0;
+  /** Bit n: some name has n bytes, modulo 64. Most headers of a request need no comparison. */
+  lengths: u64 = 0;
 
   /** Index of the header, whose value is kept, in every `CapturedHeaders` of this configuration. */
   want(name: Bytes): i32 {
@@ -32,6 +34,7 @@ export class WantedHeaders {
   wantPresence(name: Bytes): i32 {
     for (let i = 0; i < this.names.length; i++) if (this.names[i].equals(name)) return i;
     this.places.push(-1);
+    this.lengths |= 1 << (<u64>name.len & 63);
     return this.names.push(name) - 1;
   }
 }
@@ -63,11 +66,13 @@ export class CapturedHeaders {
    * the cut on, so that two values stay two: they may be keys. O(wanted names + value).
    */
   offer(name: Bytes, value: Bytes): void {
-    const names = this.wanted.names;
+    const wanted = this.wanted;
+    if (((wanted.lengths >> (<u64>name.len & 63)) & 1) == 0) return;
+    const names = wanted.names;
     for (let i = 0; i < names.length; i++) {
       if (!name.equals(unchecked(names[i]))) continue;
       let size = unchecked(this.size[i]);
-      if (unchecked(this.wanted.places[i]) < 0) {
+      if (unchecked(wanted.places[i]) < 0) {
         unchecked((this.size[i] = 0));
         return;
       }

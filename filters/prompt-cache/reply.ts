@@ -22,6 +22,8 @@ const MS: i64 = 1000;
 
 const pairs = new PairsWriter();
 const text = new ByteWriter();
+const KEY: usize = memory.data(32);
+const key = new Bytes();
 
 /** Answers the request of the effective context. `state`: for the header. */
 export function sendAnswer(answer: StoredAnswer, state: Bytes, low: u64, high: u64, showKey: bool, similarity: i32, now: i64): void {
@@ -43,18 +45,20 @@ export function ageOf(answer: StoredAnswer, now: i64): Bytes {
   return text.reset().decimal(<u64>(max<i64>(now - answer.meta.storedAt, 0) / MS)).view();
 }
 
-/** The sixteen bytes of the key as they go over wires, in hex. Valid until the next text. */
+/** The sixteen bytes of the key as they go over wires, in hex. Valid until the next key. */
 export function keyText(low: u64, high: u64): Bytes {
-  text.reset();
-  digits(low);
-  digits(high);
-  return text.view();
+  digits(KEY, low);
+  digits(KEY + 16, high);
+  key.set(KEY, 32);
+  return key;
 }
 
 /** Bytes from the lowest on. */
-function digits(word: u64): void {
-  for (let i = 0; i < 8; i++) {
-    const byte = <u8>(word >> (<u64>i << 3));
-    text.byte(hexDigit(byte >> 4)).byte(hexDigit(byte & 15));
+function digits(at: usize, word: u64): void {
+  for (const end = at + 16; at < end; at += 2) {
+    const byte = <u8>word;
+    store<u8>(at, hexDigit(byte >> 4));
+    store<u8>(at, hexDigit(byte & 15), 1);
+    word >>= 8;
   }
 }

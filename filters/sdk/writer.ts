@@ -105,9 +105,13 @@ export class ByteWriter {
     return this;
   }
 
+  @inline
   private reserve(extra: i32): void {
     const needed = this.len + extra;
-    if (needed <= this.capacity) return;
+    if (needed > this.capacity) this.grow(needed);
+  }
+
+  private grow(needed: i32): void {
     let capacity = max(256, this.capacity * 2);
     if (capacity < needed) capacity = needed;
     this.ptr = this.ptr == 0 ? heap.alloc(capacity) : heap.realloc(this.ptr, capacity);

@@ -2,7 +2,7 @@
  * Answers that all workers of one Envoy can serve, in a bounded part of its shared data.
  *
  * Shared data has no deletion, so the keys are fixed (answer-storage.ts), and the key of a request says which set its answer is in. A set has WAYS answers of any size, together at most its share of
- * the memory; CLOCK says who goes when there is no room. A miss is one get, of a set; a hit is another, of the answer.
+ * the memory; CLOCK says who goes when there is no room. A miss is one get, of a set; a hit is another, of the answer, unless this worker has a copy of it (answer-copies.ts).
  *
  * A set and its answers are written one after the other, and other workers write between. So an answer is believed only when it has the whole key in front, and the stamp that the set has for
  * it: everything else is a miss. Who has written an answer looks whether the way still is its own, and else empties it, so the memory stays bounded whatever comes between.
@@ -99,7 +99,7 @@ export class AnswerSlab {
 
   /**
    * Looks for the answer to a key. Its views are borrowed until the outermost callback returns; after Missing they hold nothing. What is purged, over, or from a time to come is Missing. A get for a
-   * miss, two for a hit, and rarely one for purges, and a set when it is the first hit since the hand passed. O(WAYS).
+   * miss and for a hit of which there is a copy, two for any other hit, and rarely one for purges, and a set when it is the first hit since the hand passed. O(WAYS).
    */
   find(low: u64, high: u64, now: i64, into: StoredAnswer): Found {
     const mark = scratch.mark();

@@ -29,7 +29,7 @@ const calls = (stream: Stream): Record<string, number> => {
   return counts;
 };
 
-it("a chat of 4 KB through router, cache, limits and picker makes 24 hostcalls, and 6 when the cache has its answer", async () => {
+it("a chat of 4 KB through router, cache, limits and picker makes 24 hostcalls, and 5 when the cache has its answer", async () => {
   const cache = await CacheHost.start(config, { wasm: "build/filters/llm-gateway.wasm", rootId: "llm-gateway" });
   const ask = (text: string) => {
     const stream = cache.ask(say(text.padEnd(4_000)));
@@ -57,7 +57,10 @@ it("a chat of 4 KB through router, cache, limits and picker makes 24 hostcalls, 
     },
   ]);
   expect(miss.hostcalls).toBe(24);
+  // The first hit marks the answer as used, the second takes a copy of it.
   ask("miss");
+  const second = ask("miss");
+  expect([seen(second).cache, second.hostcalls]).toEqual(["hit", 6]);
   const hit = ask("miss");
-  expect([seen(hit).cache, hit.hostcalls]).toEqual(["hit", 6]);
+  expect([seen(hit).cache, hit.hostcalls]).toEqual(["hit", 5]);
 });
