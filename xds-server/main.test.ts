@@ -58,6 +58,8 @@ metadata: {name: edge}
 spec: {servers: [{port: {number: 0, name: http, protocol: HTTP}, hosts: ["*"]}]}
 `;
 
+const MEBIBYTE = 1024 * 1024;
+
 describe("tokenmesh", () => {
   let dir: string;
   beforeAll(async () => {
@@ -124,6 +126,49 @@ describe("tokenmesh", () => {
     expect((await fetch(`${api}/ready`, { method: "POST" })).status).toBe(405);
     server.process.kill(signal);
     expect((await server.done).code).toBe(0);
+  });
+
+  it("serve: what V8 grew to for the start is not kept", async () => {
+    const server = cli("serve", "--config", folder(ROUTES));
+    await waitFor(() => server.stdout().includes("\n"), { timeoutMs: 10_000, what: `ready line (${server.stderr()})` });
+    const { api } = JSON.parse(server.stdout().slice("ready ".length)) as { api: string };
+    const metrics = await (await fetch(`${api}/metrics`)).text();
+    const [, bytes] = /^nodejs_heap_space_size_total_bytes\{space="new"\} (\d+)$/m.exec(metrics) ?? [];
+    expect(Number(bytes)).toBeGreaterThan(0);
+    expect(Number(bytes)).toBeLessThanOrEqual(8 * MEBIBYTE);
+  });
+
+  it("the space for what is new is held, then grows, and has a bound", async () => {
+    const script = `
+      const { boundYoungGeneration, holdYoungGeneration } = await import(${JSON.stringify(join(out, "xds-server", "young-generation.js"))});
+      const { getHeapSpaceStatistics } = await import("node:v8");
+      const size = () => getHeapSpaceStatistics().find(({ space_name }) => space_name === "new_space").space_size;
+      const turn = () => new Promise((resolve) => setImmediate(resolve));
+      // Most of it survives, which is what V8 takes for a reason to grow.
+      const make = async () => {
+        for (let round = 0; round < 40; round++) {
+          globalThis.kept = Array.from({ length: 20_000 }, (_, n) => ({ n, list: [n] }));
+          await turn();
+        }
+      };
+      holdYoungGeneration();
+      await make();
+      const held = size();
+      boundYoungGeneration();
+      await make();
+      const bounded = size();
+      await make();
+      console.log(JSON.stringify({ held, bounded, later: size() }));`;
+    const { code, stdout, stderr } = await run(process.execPath, "--input-type=module", "-e", script).done;
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const { held, bounded, later } = JSON.parse(stdout) as { held: number; bounded: number; later: number };
+    expect(held).toBeLessThanOrEqual(4 * MEBIBYTE);
+    expect(bounded).toBeGreaterThan(held);
+    // News of a collection comes a turn later, so one step more than the bound is possible.
+    expect(bounded).toBeLessThanOrEqual(16 * MEBIBYTE);
+    expect(later).toBe(bounded);
+    const operator = await run(process.execPath, "--min-semi-space-size=16", "--input-type=module", "-e", script).done;
+    expect((JSON.parse(operator.stdout) as { held: number }).held).toBeGreaterThan(16 * MEBIBYTE);
   });
 
   it("serve: with certificates, a token and state; SIGHUP reads the certificates again; a second server cannot have the same state", async () => {

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { startCompanion } from "../envoy/companion.ts";
-import { type WorldSize, worldFiles } from "./world.ts";
+import type { WorldSize } from "./world.ts";
+import { worldFiles } from "./world-files.ts";
 
 export interface RunningServer {
   readonly pid: number;
@@ -52,7 +53,7 @@ const cache: Arm = {
   title: "tokenmesh, cache and server",
   start: (root, size) =>
     controlled(process.execPath, [
-      ...["--expose-gc", join(root, "build/bench/bench/xds/cache-server.js")],
+      ...["--expose-gc", join(root, "build/bench/bench/xds/cache-main.js")],
       ...sizes(size),
     ]),
 };

@@ -49,7 +49,8 @@ const control = createServer((request, response) => {
   const k = Number(searchParams.get("k"));
   if (request.method === "POST" && Number.isInteger(k) && k > 0 && k <= clusters) change(k);
   else response.statusCode = 400;
-  response.end();
+  // As the API does: Envoys first.
+  setImmediate(() => response.end());
 });
 control.listen(0, "127.0.0.1", () => {
   const { port } = control.address() as AddressInfo;

@@ -1,5 +1,4 @@
 /** What every server of this bench serves: EDS clusters, their endpoints, a listener and its route. xds/server/main.go builds the same, byte for byte as large. */
-import { stringify } from "yaml";
 import { type AssignedEndpoint, encodeLoadAssignment, TypeUrl } from "../../protos/index.ts";
 import { createResource, encodedResource, type Resource } from "../../xds-server/cache/index.ts";
 
@@ -9,11 +8,11 @@ export interface WorldSize {
   readonly endpoints: number;
 }
 
-const PORT = 8_000;
+export const PORT = 8_000;
 
-const hostOf = (cluster: number): string => `service-${String(cluster).padStart(4, "0")}.test`;
+export const hostOf = (cluster: number): string => `service-${String(cluster).padStart(4, "0")}.test`;
 const clusterName = (cluster: number): string => `outbound|80||${hostOf(cluster)}`;
-const addressOf = (cluster: number, endpoint: number): string =>
+export const addressOf = (cluster: number, endpoint: number): string =>
   `10.${Math.floor(cluster / 250)}.${cluster % 250}.${endpoint + 1}`;
 
 /** The endpoints of a cluster, the first with another weight. */
@@ -57,31 +56,4 @@ export function world(size: WorldSize): readonly Resource[] {
       [{ typeUrl: TypeUrl.cluster, name: first }],
     ),
   ];
-}
-
-/** The same as documents of a configuration folder, by file name. */
-export function worldFiles(size: WorldSize): ReadonlyMap<string, string> {
-  const files = new Map<string, string>();
-  const document = (kind: string, name: string, spec: object): string =>
-    stringify({ apiVersion: "networking.istio.io/v1", kind, metadata: { name }, spec });
-  const port = { number: 80, name: "http", protocol: "HTTP" };
-  for (let from = 0; from < size.clusters; from += 50) {
-    const entries: string[] = [];
-    for (let n = from; n < Math.min(size.clusters, from + 50); n++) {
-      const endpoints = Array.from({ length: size.endpoints }, (_, e) => ({ address: addressOf(n, e) }));
-      const ports = [{ ...port, targetPort: PORT }];
-      const spec = { hosts: [hostOf(n)], ports, resolution: "STATIC", endpoints };
-      entries.push(document("ServiceEntry", `service-${n}`, spec));
-    }
-    files.set(`services-${from}.yaml`, entries.join("---\n"));
-  }
-  const servers = [{ port: { number: 8_080, name: "http", protocol: "HTTP" }, hosts: ["*"] }];
-  const http = [{ route: [{ destination: { host: hostOf(0), port: { number: 80 } } }] }];
-  files.set(
-    "gateway.yaml",
-    [document("Gateway", "gateway", { servers }), document("VirtualService", "all", { hosts: ["*"], http })].join(
-      "---\n",
-    ),
-  );
-  return files;
 }

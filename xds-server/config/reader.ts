@@ -41,20 +41,25 @@ type Fields<T> = { readonly [K in keyof T]: Field<T[K]> };
 /** Where objects and their fields stand, for errors that are found after reading. */
 const positions = new WeakMap<object, Place>();
 
+/** Lists and not a map and a set: there is one for each of many thousand endpoints, which have one field or two. */
 interface Place {
   readonly self: Position;
-  readonly fields: ReadonlyMap<string, Position>;
-  /** Fields with a value in the file; the others have their defaults. */
-  readonly written: ReadonlySet<string>;
+  /** Names of all fields that are in the file, and where they stand. */
+  readonly names: readonly string[];
+  readonly positions: readonly Position[];
+  /** Names among them that have no value there, or that the schema does not know. */
+  readonly unwritten: readonly string[];
 }
+
+const NOTHING: readonly never[] = [];
 
 /**
  * Where a value that {@link object} has read stands, or one of its fields (the value's own position when the field is absent).
  * @throws Error for an object that was not read from a file
  */
 export function positionOf(value: object, field?: string): Position {
-  const { self, fields } = placeOf(value);
-  return (field === undefined ? undefined : fields.get(field)) ?? self;
+  const { self, names, positions: places } = placeOf(value);
+  return (field === undefined ? undefined : places[names.indexOf(field)]) ?? self;
 }
 
 /**
@@ -62,7 +67,8 @@ export function positionOf(value: object, field?: string): Position {
  * @throws Error for an object that was not read from a file
  */
 export function isWritten(value: object, field: string): boolean {
-  return placeOf(value).written.has(field);
+  const { names, unwritten } = placeOf(value);
+  return names.includes(field) && !unwritten.includes(field);
 }
 
 function placeOf(value: object): Place {
@@ -73,7 +79,7 @@ function placeOf(value: object): Place {
 
 /** The value, which a reader has put together itself, stands there. */
 export function placed<T extends object>(value: T, self: Position): T {
-  positions.set(value, { self, fields: new Map(), written: new Set() });
+  positions.set(value, { self, names: NOTHING, positions: NOTHING, unwritten: NOTHING });
   return value;
 }
 
@@ -94,15 +100,16 @@ export function object<T extends object>(fields: Fields<T>, other: OtherFields =
     if (entries === undefined) return undefined;
     const errorsBefore = cursor.context.diagnostics.count;
     const result: Partial<T> = {};
-    const fieldPositions = new Map<string, Position>();
-    const written = new Set<string>();
+    let unwritten: string[] | undefined;
     for (const { key, keyCursor, value } of entries) {
       const name = names.find((each) => each === key);
-      fieldPositions.set(key, value.position);
+      // `field:` without a value is an absent field, as in Kubernetes.
+      if (name === undefined || isEmpty(value)) {
+        unwritten ??= [];
+        unwritten.push(key);
+      }
       if (name !== undefined) {
-        // `field:` without a value is an absent field, as in Kubernetes.
         if (isEmpty(value)) continue;
-        written.add(name);
         const read = fields[name].read(value);
         if (read !== undefined) result[name] = read;
       } else if (other.unsupported !== undefined && Object.hasOwn(other.unsupported, key)) {
@@ -125,7 +132,12 @@ export function object<T extends object>(fields: Fields<T>, other: OtherFields =
       (result as Record<string, unknown>)[name] = fallback;
     }
     if (cursor.context.diagnostics.count > errorsBefore) return undefined;
-    positions.set(result, { self: cursor.position, fields: fieldPositions, written });
+    positions.set(result, {
+      self: cursor.position,
+      names: entries.map(({ key }) => key),
+      positions: entries.map(({ value }) => value.position),
+      unwritten: unwritten ?? NOTHING,
+    });
     return result as T;
   };
 }

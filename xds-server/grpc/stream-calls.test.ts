@@ -229,6 +229,28 @@ describe("stream calls", () => {
     expect(trailers).toMatchObject({ "grpc-status": "0" });
   });
 
+  it("all streams of a connection end with it, also when the first of them was over before", async () => {
+    const server = await start();
+    const opened = session(server, { settings: {} });
+    const trailers: unknown[] = [];
+    const another = () => {
+      const { send, stream } = request(opened);
+      stream.on("trailers", (each) => trailers.push(each["grpc-status"]));
+      stream.resume();
+      send("x");
+      return send;
+    };
+    const [sendFirst] = [another(), another(), another()];
+    await waitFor(() => calls.length === 3, { timeoutMs: 5_000, what: "three calls" });
+    sendFirst?.("end 0");
+    await waitFor(() => trailers.length === 1, { timeoutMs: 5_000, what: "the end of the first" });
+    another();
+    await waitFor(() => calls.length === 4, { timeoutMs: 5_000, what: "another call" });
+    await server.close();
+    await waitFor(() => trailers.length === 4, { timeoutMs: 5_000, what: "all ends" });
+    expect(trailers).toEqual(["0", "14", "14", "14"]);
+  });
+
   it("close() ends streams with UNAVAILABLE, spread over time, and leaves no connection", async () => {
     const server = await start();
     const streams = Array.from({ length: 4 }, () => open(server));

@@ -1,12 +1,10 @@
 /** `tokenmesh ledger serve | show | set | add | reset | usage`. Results go to standard output, the log to standard error. */
 import { appendFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { formatError } from "../../config/index.ts";
 import { jsonLogger, type Logger, type LogLevel } from "../../log.ts";
 import type { AuditEntry } from "./budget-admin.ts";
 import { PERIODS } from "./calendar.ts";
 import { type BudgetTarget, LedgerClient } from "./client.ts";
-import { readLedgerConfig, startLedger } from "./index.ts";
 import { budgetText, entriesText, usageText } from "./report.ts";
 
 interface ServeOptions {
@@ -39,6 +37,11 @@ const tokenOf = (): string | undefined => process.env[TOKEN] || undefined;
 
 async function serve(options: ServeOptions): Promise<void> {
   const log = jsonLogger(options.logLevel);
+  // Other commands, such as the xDS server, do without all that a ledger is made of.
+  const [{ formatError }, { readLedgerConfig, startLedger }] = await Promise.all([
+    import("../../config/index.ts"),
+    import("./index.ts"),
+  ]);
   const read = readLedgerConfig(options.config);
   if (!read.ok) {
     for (const error of read.errors) process.stderr.write(`${formatError(error)}\n`);
