@@ -92,6 +92,17 @@ both("shows no secret of what was rejected", (connect) => {
   expect(client.session.watches.get(TypeUrl.secret)?.nack?.message).toBe("s: cannot load (hidden)");
 });
 
+both("shows no secret of a configuration that it quotes, however often", (connect) => {
+  const secret = 'sk-"quoted"';
+  const once = JSON.stringify(secret);
+  const client = connect(createSnapshot([{ ...resource("ECDS:f@1"), secrets: [secret] }]));
+  client.subscribe("ECDS", "f");
+  client.nack("ECDS", `f: no good: {"value":${once}}, configuration: ${JSON.stringify(once)}`);
+  expect(client.session.watches.get(TypeUrl.extensionConfig)?.nack?.message).toBe(
+    'f: no good: {"value":"(hidden)"}, configuration: "\\"(hidden)\\""',
+  );
+});
+
 delta("the removals of a response that was rejected by name count as heard", (connect) => {
   const client = connect(two);
   client.subscribe("CDS");

@@ -122,24 +122,6 @@ both("a changed filter configuration waits while routes are on their way", (conn
   expect(client.ack("RDS")).toEqual(["ECDS f@2"]);
 });
 
-both("pools and members stay until the filter that chooses them has left them", (connect) => {
-  const pooled = (version: string, ...clusters: readonly string[]) =>
-    snapshot(
-      ...clusters.map((name) => (name.includes("+") ? `CDS:${name}@1 -> CDS:x CDS:y` : `CDS:${name}@1`)),
-      `ECDS:f@${version} -> ${clusters.map((name) => `CDS:${name}`).join(" ")}`,
-    );
-  const client = connect(pooled("1", "x", "x+y", "y"));
-  client.subscribe("CDS");
-  client.ack("CDS");
-  client.subscribe("ECDS", "f");
-  client.ack("ECDS");
-  expect(client.publish(pooled("2", "x"))).toEqual(["ECDS f@2"]);
-  expect(client.ack("ECDS")).toEqual(["CDS -x+y -y"]);
-  client.ack("CDS");
-  expect(client.publish(pooled("3", "x", "x+y", "y"))).toEqual(["CDS x+y@1 y@1"]);
-  expect(client.nack("CDS", "Error adding/updating cluster(s) x+y: no such type")).toEqual([]);
-});
-
 delta("removals go in reverse: the listener, then its route and secret, then the clusters", (connect) => {
   const full = snapshot(
     "CDS:x@1 -> EDS:x SDS:upstream",
