@@ -48,7 +48,16 @@ const table: readonly (readonly [folder: string, mayImport: readonly string[]])[
   ["xds-server/grpc", ["xds-server/errors.ts"]],
   ["xds-server/log.ts", ["npm:pino"]],
   ["xds-server/config", ["xds-server/errors.ts", "xds-server/log.ts", "protos", "npm:yaml", "npm:chokidar"]],
-  ["xds-server/resources", ["xds-server/config", "xds-server/cache", "xds-server/errors.ts", "protos"]],
+  [
+    "xds-server/resources",
+    [
+      "xds-server/config",
+      "xds-server/cache",
+      "xds-server/state/answers/follow-request.ts",
+      "xds-server/errors.ts",
+      "protos",
+    ],
+  ],
   [
     "xds-server/control-plane",
     [
@@ -90,6 +99,7 @@ const table: readonly (readonly [folder: string, mayImport: readonly string[]])[
       "npm:protobufjs",
     ],
   ],
+  ["xds-server/state/answers/follow-request.ts", []],
   ["xds-server/state/store-error.ts", []],
   ["xds-server/state/redis", ["xds-server/errors.ts", "xds-server/state/store-error.ts", "npm:ioredis"]],
   [

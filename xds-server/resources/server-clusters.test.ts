@@ -2,7 +2,6 @@ import { expect, it } from "vitest";
 import { TypeUrl, toJson } from "../../protos/index.ts";
 import { buildResources } from "../../test/fixtures/built-resources.ts";
 import { formatError, parseConfig } from "../config/index.ts";
-import { FLIGHT_HEADER, FOLLOW_PATH } from "../state/answers/flight-protocol.ts";
 import type { ServerAddress } from "./server-clusters.ts";
 
 /** The clusters by which filters ask this server: which there are, and where they lead. */
@@ -95,12 +94,12 @@ spec: {hosts: [b.test, "*"], http: [{route: [{destination: {host: a.test}}]}]}
     new Array(2).fill(["tokenmesh-flights", "default.all.0"]),
   );
   expect(hosts[0]?.routes[0]).toMatchObject({
-    match: { prefix: "/", headers: [{ name: FLIGHT_HEADER, present_match: true }] },
+    match: { prefix: "/", headers: [{ name: "x-llm-flight", present_match: true }] },
     request_headers_to_remove: expect.arrayContaining(["authorization", "x-api-key", "cookie"]),
     route: {
       cluster: "tokenmesh-flights",
       timeout: { seconds: 0 },
-      regex_rewrite: { pattern: { regex: "^/.*$" }, substitution: FOLLOW_PATH },
+      regex_rewrite: { pattern: { regex: "^/.*$" }, substitution: "/tokenmesh.answers.v1.Answers/Follow" },
     },
   });
   expect(table?.references.map(({ name }) => name)).toContain("tokenmesh-flights");

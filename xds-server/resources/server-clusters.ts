@@ -4,6 +4,7 @@
  */
 import { isIP } from "node:net";
 import type { ProtoObject } from "../../protos/index.ts";
+import { FLIGHT_HEADER, FOLLOW_PATH } from "../state/answers/follow-request.ts";
 import { socketAddress } from "./endpoints.ts";
 import { any, protoDuration, wrapped } from "./proto-values.ts";
 
@@ -19,10 +20,6 @@ const CONNECT_TIMEOUT_MS = 1_000;
 const MOST_FOLLOWERS = 16_384;
 /** What a request says of who sends it: that is nothing for this server. */
 const CREDENTIALS = ["authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"];
-
-/** As the filter and the service have them (state/answers/flight-protocol.ts). */
-const FLIGHT_HEADER = "x-llm-flight";
-const FOLLOW_PATH = "/tokenmesh.answers.v1.Answers/Follow";
 
 /** Where Envoys reach this server's gRPC port. */
 export interface ServerAddress {

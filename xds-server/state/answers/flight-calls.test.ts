@@ -7,8 +7,9 @@ import { waitFor } from "../../../envoy/harness/index.ts";
 import { type GrpcServer, startGrpcServer } from "../../grpc/index.ts";
 import { followPage, leadMethod } from "./flight-calls.ts";
 import { createFlightMetrics } from "./flight-metrics.ts";
-import { FOLLOW_PATH, LEAD_PATH } from "./flight-protocol.ts";
+import { LEAD_PATH } from "./flight-protocol.ts";
 import { Flights } from "./flights.ts";
+import { FOLLOW_PATH } from "./follow-request.ts";
 import { FLIGHT_ACK_BYTES, MAX_FLIGHTS } from "./limits.ts";
 
 /** Leaders and followers on sockets: a gRPC client that knows the messages from their definition, and requests over HTTP/2. */

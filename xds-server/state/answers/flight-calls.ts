@@ -4,8 +4,9 @@ import { CallError, type PageMethod, Status, type StreamCall, type StreamMethod 
 import { type FlightForwarder, HOP_HEADER } from "./flight-forward.ts";
 import type { FlightMetrics, FollowResult } from "./flight-metrics.ts";
 import type { FlightPlaces } from "./flight-places.ts";
-import { decodeLead, encodeOpen, encodeReceived, FLIGHT_HEADER, type LeadRequest } from "./flight-protocol.ts";
+import { decodeLead, encodeOpen, encodeReceived, type LeadRequest } from "./flight-protocol.ts";
 import type { Flight, FlightHead, Flights } from "./flights.ts";
+import { FLIGHT_HEADER } from "./follow-request.ts";
 import { FLIGHT_ACK_BYTES, FLIGHT_LINGER_MS, FLIGHT_PLACE_MS } from "./limits.ts";
 import type { PacedReplays } from "./paced-replays.ts";
 

@@ -9,8 +9,9 @@ import { followPage, leadMethod } from "./flight-calls.ts";
 import { FlightForwarder, HOP_HEADER } from "./flight-forward.ts";
 import { createFlightMetrics } from "./flight-metrics.ts";
 import { type PlaceStore, parsePlace, sharedPlaces } from "./flight-places.ts";
-import { FLIGHT_HEADER, FOLLOW_PATH, LEAD_PATH } from "./flight-protocol.ts";
+import { LEAD_PATH } from "./flight-protocol.ts";
 import { Flights } from "./flights.ts";
+import { FLIGHT_HEADER, FOLLOW_PATH } from "./follow-request.ts";
 import { PacedReplays } from "./paced-replays.ts";
 import { REPLAY_CLOCK } from "./replay-calls.ts";
 

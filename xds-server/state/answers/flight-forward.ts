@@ -7,7 +7,7 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import { parsePlace } from "./flight-places.ts";
-import { FLIGHT_HEADER, FOLLOW_PATH } from "./flight-protocol.ts";
+import { FLIGHT_HEADER, FOLLOW_PATH } from "./follow-request.ts";
 import { MAX_PLACES } from "./limits.ts";
 
 /** Says that a request was passed on: it is not passed on again. */

@@ -18,9 +18,6 @@ import protobuf from "protobufjs";
 import { KEY_BYTES, MAX_CONTENT_TYPE_BYTES } from "./limits.ts";
 
 export const LEAD_PATH = "/tokenmesh.answers.v1.Answers/Lead";
-/** Where followers read, with {@link FLIGHT_HEADER}. */
-export const FOLLOW_PATH = "/tokenmesh.answers.v1.Answers/Follow";
-export const FLIGHT_HEADER = "x-llm-flight";
 
 export interface LeadRequest {
   /** 32 hex digits; "" in all but the first message. */
