@@ -25,7 +25,7 @@ function xdsPackageRoot(): string {
 let searchPath: readonly string[] | undefined;
 
 /** The import roots, in the order in which `import "x/y.proto"` is looked up. */
-export function protoSearchPath(): readonly string[] {
+function protoSearchPath(): readonly string[] {
   if (searchPath === undefined) {
     const deps = join(xdsPackageRoot(), "deps");
     searchPath = [

@@ -115,4 +115,4 @@ function compileInTurn(queue) {
 
 const threads = Math.min(stale.length, availableParallelism(), 8);
 const failed = await Promise.all(Array.from({ length: threads }, () => compileInTurn(stale)));
-process.exit(failed.some((count) => count > 0) ? 1 : 0);
+process.exitCode = failed.some((count) => count > 0) ? 1 : 0;

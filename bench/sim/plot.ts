@@ -14,7 +14,7 @@ const axis = { from: 20, to: 50_000 };
 const escaped = (text: string): string => text.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
 /** 0 at the lower end of the axis, 1 at the upper. */
-export function height01(millis: number): number {
+function height01(millis: number): number {
   const at = Math.log(millis / axis.from) / Math.log(axis.to / axis.from);
   return Math.min(1, Math.max(0, at));
 }

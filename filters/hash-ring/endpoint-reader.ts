@@ -7,7 +7,7 @@ import { isSocketAddress } from "./socket-address";
 import { EndpointConfig, Health } from "./pool-config";
 
 /** As many as one pool can tell apart. */
-export const MAX_POOL: i32 = 256;
+const MAX_POOL: i32 = 256;
 /** As many as an endpoint can have in a pool. */
 const MAX_NAMES: i32 = 16;
 const MAX_WEIGHT: i32 = 1000;

@@ -12,7 +12,7 @@ export const SEGMENT_BYTES: i32 = 8192;
 export const SEGMENT_ROOM: i32 = SEGMENT_BYTES - 4;
 
 /** Most memory of segments in a VM, whatever configurations ask for: half of what a VM may have. Whoever takes more ends it. */
-export const MOST_SEGMENT_BYTES: u64 = 32 * 1024 * 1024;
+const MOST_SEGMENT_BYTES: u64 = 32 * 1024 * 1024;
 
 let usedByAll: u64 = 0;
 /** Segments that no recording has, chained. */

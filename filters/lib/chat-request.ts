@@ -18,7 +18,7 @@ import { SpanList } from "./span-list";
 import { ROOT, WalkEvent } from "./walk-event";
 
 /** Messages whose spans are kept: this many from the front, and as many from the back. */
-export const KEPT_MESSAGES: u32 = 8;
+const KEPT_MESSAGES: u32 = 8;
 
 const FIELDS: i32 = 17;
 /** Tags of the objects that hold fields; below `FIRST_CONTENT_TAG`, behind the fields. */

@@ -14,7 +14,7 @@ import { CONTENT, nameHash, PromptSpans } from "./prompt-spans";
 import { SpanList } from "./span-list";
 
 /** Text parts of a message whose spans are kept: this many from the front, and as many from the back. */
-export const KEPT_TEXTS: u32 = 4;
+const KEPT_TEXTS: u32 = 4;
 
 /** Tags from here on are those of `ContentReader`. */
 export const FIRST_CONTENT_TAG: i32 = 32;

@@ -13,7 +13,7 @@ import { MAX_SLOTS, maskHas } from "./slot-mask";
 import { SlotCircle } from "./slot-circle";
 
 /** Envoy's default size. */
-export const MAGLEV_ENTRIES: i32 = 65537;
+const MAGLEV_ENTRIES: i32 = 65537;
 /** Largest table. */
 const MOST_ENTRIES: i32 = 1 << 20;
 

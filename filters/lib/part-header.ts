@@ -9,7 +9,7 @@ import { HeaderParameters, isWord, sameWord } from "./header-parameters";
 import { sameText } from "./json-capture";
 
 /** Most bytes of all header lines of a part. */
-export const MAX_PART_HEADER: i32 = 8192;
+const MAX_PART_HEADER: i32 = 8192;
 
 export const enum PartField {
   Other = 0,

@@ -10,7 +10,7 @@
 import { Role } from "./message-role";
 
 /** Most pieces, and most members, of one list: 256 KiB each. */
-export const MAX_PIECES: u32 = 16384;
+const MAX_PIECES: u32 = 16384;
 /** Most members of one message or part besides what is known by name. Real ones have up to eight. */
 export const MAX_MEMBERS: i32 = 16;
 

@@ -6,8 +6,6 @@
 
 /** Bytes of a block. */
 const BLOCK: i32 = 64;
-/** Bytes of a digest. */
-export const SHA1_BYTES: i32 = 20;
 
 /** The padded end of a message: at most two blocks. */
 const TAIL: usize = memory.data(128);

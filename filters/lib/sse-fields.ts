@@ -6,7 +6,7 @@
  */
 
 /** Longest `id` that is kept. */
-export const MAX_SSE_ID: i32 = 256;
+const MAX_SSE_ID: i32 = 256;
 /** Longer waits than 11 days are cut. */
 const MAX_RETRY: i64 = 1_000_000_000;
 

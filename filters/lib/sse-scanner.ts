@@ -22,9 +22,9 @@ export const enum SseStatus {
 }
 
 /** Longest `event` field. */
-export const MAX_SSE_TYPE: i32 = 256;
+const MAX_SSE_TYPE: i32 = 256;
 /** Most bytes of data in an event, unless the constructor says otherwise. */
-export const SSE_DATA_LIMIT: i32 = 65536;
+const SSE_DATA_LIMIT: i32 = 65536;
 
 const LF: u8 = 0x0a;
 const CR: u8 = 0x0d;

@@ -7,7 +7,7 @@
 import { Bytes } from "../sdk";
 
 /** Most bytes of one answer, and of all answers of a VM. */
-export const MOST_QUEUED: i32 = 64 * 1024;
+const MOST_QUEUED: i32 = 64 * 1024;
 const MOST_BY_ALL: i32 = 8 * 1024 * 1024;
 const FIRST: i32 = 4096;
 

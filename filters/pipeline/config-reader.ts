@@ -147,7 +147,7 @@ export function isVisible(text: Bytes): bool {
   return true;
 }
 
-export function isIdentifier(name: Bytes): bool {
+function isIdentifier(name: Bytes): bool {
   for (let i = 0; i < name.len; i++) {
     const byte = name.at(i);
     const plain = (byte | 0x20) - 97 < 26 || byte - 48 < 10;

@@ -8,7 +8,7 @@ import { xxhash64 } from "../lib/xxhash64";
 import { Bytes, hexDigit } from "../sdk";
 
 /** Bytes kept of a value. No condition, host or content type is longer. */
-export const MAX_HEADER: i32 = 512;
+const MAX_HEADER: i32 = 512;
 /** The hash in hex that ends a value which was cut. */
 const HASH: i32 = 16;
 

@@ -12,7 +12,7 @@ import { Bytes, ByteWriter } from "../sdk";
 import { UsageEvent } from "./usage-event";
 
 /** Most bytes that are held back. An event that needs more to be known ends the filtering of its stream. */
-export const HELD_LIMIT: i32 = 64 * 1024;
+const HELD_LIMIT: i32 = 64 * 1024;
 /** Most that all streams of a VM hold back together. */
 const HELD_BY_ALL: i32 = 8 * 1024 * 1024;
 let heldByAll: i32 = 0;

@@ -12,7 +12,7 @@ export const META_BYTES: i32 = 64;
 /** The answer is an event stream. */
 export const FLAG_STREAM: u8 = 1;
 /** Tokens that nobody knows. */
-export const UNKNOWN_TOKENS: u32 = 0xffffffff;
+const UNKNOWN_TOKENS: u32 = 0xffffffff;
 /** Milliseconds from the request until an answer is neither fresh nor stale any more, at most: 60 days. What was purged longer ago need not be remembered. */
 export const LONGEST_LIFE: i64 = 60 * 86_400_000;
 

@@ -14,7 +14,7 @@ import { Bytes, scratch, sharedData, Status } from "../sdk";
 import { stateKey } from "./worker-slots";
 
 /** Endpoints of a snapshot; more are left out. */
-export const MAX_LOADS: i32 = 256;
+const MAX_LOADS: i32 = 256;
 /** Adapters of an endpoint, of each kind, and of all endpoints together; more are left out. */
 const MOST_OF_ONE: i32 = 16;
 const MOST_ADAPTERS: i32 = 1024;

@@ -18,7 +18,7 @@ export const enum Purge {
   All = 4,
 }
 
-export const MAX_PURGES: i32 = 64;
+const MAX_PURGES: i32 = 64;
 
 /** A version for keys that are missing, see set-storage.ts. */
 const MISSING: u32 = 0xffffffff;

@@ -22,7 +22,7 @@ export const DEAD: i64 = 3000;
 /** Milliseconds between confirmations: every second tick of an idle VM. */
 const BEAT: i64 = 850;
 /** Milliseconds that a worker counts as one with traffic after the last of it: others read what it says, and it may be elected. */
-export const ACTIVE: i64 = 10_000;
+const ACTIVE: i64 = 10_000;
 
 /** A version for keys that are missing. Envoy counts versions up from 1 and over all keys. */
 const MISSING: u32 = 0xffffffff;

@@ -132,11 +132,11 @@ export const moduleCallbacks = new Map(
   }),
 );
 
-export const abiMarker = "proxy_abi_version_0_2_1";
+const abiMarker = "proxy_abi_version_0_2_1";
 /** Largest module the build lets through, in bytes. A filter is copied into every VM of every worker at load. */
 export const maxModuleBytes = 512 * 1024;
 /** Envoy's cap per VM: 16,384 pages of 64 KiB are 1 GiB. A larger maximum would promise memory that is not there. */
-export const maxMemoryPages = 16_384;
+const maxMemoryPages = 16_384;
 
 const kinds = ["func", "table", "memory", "global", "tag"];
 const sectionNames = [

@@ -82,7 +82,7 @@ export interface FallbackGateway {
   close(): Promise<void>;
 }
 
-export const ROUTER_VM = "llm-router";
+const ROUTER_VM = "llm-router";
 /** Room for twice the largest body that the router holds: before 1.38 Envoy counts a held body twice and gives up on retries. */
 export const BUFFER_BYTES = 21 * 1024 * 1024;
 

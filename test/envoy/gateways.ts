@@ -156,7 +156,7 @@ export const xds: Way = {
 export const WAYS: readonly Way[] = [...versionsUnderTest().map(staticFileOn), xds];
 
 /** envoy/standalone/envoy.yaml with free ports, these endpoints and the built module. */
-export async function standaloneConfig(
+async function standaloneConfig(
   ports: { readonly gpt: readonly number[]; readonly claude: readonly number[] },
   router?: JsonObject,
 ): Promise<JsonObject> {
@@ -198,7 +198,7 @@ export function httpFilters(config: string): JsonObject[] {
 }
 
 /** envoy/standalone/xds-bootstrap.yaml with this server. */
-export async function xdsConfig(xdsAddress: string): Promise<string> {
+async function xdsConfig(xdsAddress: string): Promise<string> {
   const text = await readFile(join(projectRoot(), "envoy/standalone/xds-bootstrap.yaml"), "utf8");
   const port = xdsAddress.slice(xdsAddress.lastIndexOf(":") + 1);
   return replaceOnce(
@@ -209,7 +209,7 @@ export async function xdsConfig(xdsAddress: string): Promise<string> {
 }
 
 /** The stack's YAML files with these replicas; `router` replaces the spec of llm-router.yaml. */
-export async function writeStackConfig(
+async function writeStackConfig(
   dir: string,
   gpt: readonly Replica[],
   claude: readonly Replica[],

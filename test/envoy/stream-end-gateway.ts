@@ -207,7 +207,7 @@ export async function startStopping(options: StoppingOptions): Promise<StoppingG
 }
 
 /** The network filter of a plugin: the field that only HTTP filters have is left out. */
-export function networkFilter(filter: JsonObject): JsonObject {
+function networkFilter(filter: JsonObject): JsonObject {
   const { config } = filter.typed_config as { config: JsonObject };
   const { allow_on_headers_stop_iteration: _, ...plugin } = config;
   return {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseConfig } from "../../xds-server/config/index.ts";
-import { rateLimitConfiguration } from "../../xds-server/resources/plugin-configuration.ts";
+import { rateLimits, stageConfiguration } from "../../xds-server/resources/plugin-configuration.ts";
 import { LoadError, ProxyWasmHost } from "../host/index.ts";
 import { rateLimitLimitRows } from "./rate-limit-config-rows-limits.ts";
 import { rateLimitRemoteRows, SERVICE_HOST } from "./rate-limit-config-rows-remote.ts";
@@ -40,7 +40,9 @@ function serverWrites(spec: object): string | undefined {
   const files = [document, serviceEntry].map((each, index) => ({ file: `${index}.yaml`, text: JSON.stringify(each) }));
   const result = parseConfig(files);
   const [parsed] = result.ok ? result.model.tokenRateLimits : [];
-  return parsed && rateLimitConfiguration({ spec: parsed.spec, serviceCluster: parsed.spec.service?.cluster });
+  if (parsed === undefined) return undefined;
+  const limits = rateLimits({ spec: parsed.spec, serviceCluster: parsed.spec.service?.cluster });
+  return stageConfiguration(parsed.spec, limits);
 }
 
 const tables: [name: string, rows: readonly RateLimitRow[]][] = [

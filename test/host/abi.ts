@@ -95,8 +95,6 @@ export const callableInAllocate: ReadonlySet<string> = new Set([
 export const maxPairsBytes = 1024 * 1024;
 export const maxPairsCount = 1024;
 
-export const pageBytes = 65_536;
-
 /** Bytes <-> strings, one byte per character: headers and properties are bytes that are nearly always ASCII. */
 export const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, "latin1"));
 export const textOf = (bytes: Uint8Array): string =>

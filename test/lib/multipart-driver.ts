@@ -55,7 +55,7 @@ export function begin(contentType: string | Buffer): boolean {
 }
 
 /** What is found in `body`, fed in pieces of `step` bytes (0: at once). */
-export function readIn(contentType: string, body: Buffer, step: number): Found {
+function readIn(contentType: string, body: Buffer, step: number): Found {
   begin(contentType);
   const at = put(body);
   const status = step === 0 ? wasm.feed(at, body.length) : wasm.feedPieces(at, body.length, step);

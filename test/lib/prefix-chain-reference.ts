@@ -73,7 +73,7 @@ function number64(value: bigint): Buffer {
 }
 
 /** JSON without white space, its strings decoded between FE; of data only the beginning. */
-export function canonicalValue(raw: string): Buffer {
+function canonicalValue(raw: string): Buffer {
   const tokens = raw.match(/"(?:[^"\\]|\\.)*"|[^\s"]+/g) ?? [];
   return Buffer.concat(
     tokens.map((token) => {

@@ -133,7 +133,7 @@ const short: Record<string, string> = {
   "\t": "\\t",
 };
 
-export function spellText(text: string, choice: Choice): string {
+function spellText(text: string, choice: Choice): string {
   /** How much of this text is escaped. */
   const ascii = choice.of(0, 0, 1, 2);
   const characters = [...text].map((character) => {
@@ -152,7 +152,7 @@ function unicodeEscape(half: string, choice: Choice): string {
   return `\\u${choice.below(2) === 0 ? digits : digits.toUpperCase()}`;
 }
 
-export function spellNumber(raw: string, choice: Choice): string {
+function spellNumber(raw: string, choice: Choice): string {
   const { negative, digits, exponent } = decimal(raw);
   if (digits === "") return choice.of("0", "-0", "0.00", "0e7", "-0.0E-12");
   if (choice.below(3) === 0) return raw;

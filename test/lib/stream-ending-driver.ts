@@ -50,7 +50,7 @@ export interface Moment {
   readonly ending: string;
 }
 
-export const noUsage: Usage = { asked: false, input: 0, output: 0 };
+const noUsage: Usage = { asked: false, input: 0, output: 0 };
 
 export function begin({ api, array = false }: Stream): boolean {
   return wasm.begin(apis.indexOf(api), array) !== 0;

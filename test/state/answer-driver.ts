@@ -8,7 +8,7 @@ export const day = 86_400_000;
 
 export type Found = "missing" | "fresh" | "stale";
 export type Kept = "none" | "stored" | "newer" | "dead" | "tooLarge" | "lost" | "unavailable";
-export const purgeKinds = { key: 1, model: 2, tenant: 3, all: 4 } as const;
+const purgeKinds = { key: 1, model: 2, tenant: 3, all: 4 } as const;
 export type PurgeKind = keyof typeof purgeKinds;
 
 export interface Meta {

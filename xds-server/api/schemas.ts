@@ -33,7 +33,7 @@ export const errorAnswer = Type.Object(
   { $id: ERROR_SCHEMA, description: "An error; changes that happened nevertheless stand beside it." },
 );
 
-export const weightChange = Type.Object(
+const weightChange = Type.Object(
   {
     cluster: Type.String({ minLength: 1, maxLength: 512, description: "name of the Envoy cluster" }),
     address: Type.String({
@@ -103,13 +103,13 @@ export const diffAnswer = Type.Object({
   groups: Type.Record(Type.String(), Type.Record(Type.String(), typeDiff)),
 });
 
-export const groupView = Type.Object({
+const groupView = Type.Object({
   group: Type.String(),
   version: Type.String(),
   types: Type.Record(Type.String(), Type.Object({ version: Type.String(), resources: Type.Integer() })),
 });
 
-export const nodeView = Type.Object({
+const nodeView = Type.Object({
   id: Type.String(),
   cluster: Type.String(),
   dynamicParameters: Type.Optional(
@@ -122,7 +122,7 @@ export const nodeView = Type.Object({
   types: Type.Record(Type.String(), Type.Object({ state: Type.String(), ackedVersion: Type.String() })),
 });
 
-export const earlierRejection = Type.Object({
+const earlierRejection = Type.Object({
   node: Type.String(),
   cluster: Type.String(),
   group: Type.String(),

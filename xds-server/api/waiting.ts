@@ -83,7 +83,7 @@ export function waitOf(request: {
 }
 
 /** `10s`, `500ms`, `2m`, or milliseconds. @throws ApiError TM_API_BAD_REQUEST */
-export function waitTime(text: string | undefined): number {
+function waitTime(text: string | undefined): number {
   if (text === undefined) return DEFAULT_WAIT_MS;
   const [, digits, unit = "ms"] = DURATION.exec(text) ?? [];
   const time = Number(digits ?? Number.NaN) * (UNITS[unit] ?? 1);

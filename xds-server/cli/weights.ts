@@ -14,7 +14,7 @@ const print = (text: string): void => {
 };
 
 /** `10.0.0.1:8000=50`, `[::1]:8000=0`, `10.0.0.1:8000=default`, `unix:///path=50`. @throws ServerError TM_USAGE */
-export function parseWeight(cluster: string, text: string): WeightReport {
+function parseWeight(cluster: string, text: string): WeightReport {
   // A path may end like a port.
   const form = text.startsWith("unix://") ? /^(.+)()=(\d{1,9}|default)$/ : /^(.+):(\d{1,5})=(\d{1,9}|default)$/;
   const [, address = "", port, weight] = form.exec(text) ?? [];

@@ -1,7 +1,7 @@
 /** Host names as Istio resolves them: exact first, then a short name in the namespace of whoever uses it. */
 
 /** The names that a host in a rule of `namespace` may stand for, in the order in which they are tried. */
-export function hostCandidates(host: string, namespace: string): readonly string[] {
+function hostCandidates(host: string, namespace: string): readonly string[] {
   const lower = host.toLowerCase();
   return lower.includes(".") ? [lower] : [lower, `${lower}.${namespace}.svc.cluster.local`];
 }

@@ -6,7 +6,7 @@ import type { Gateway, Model, NodeGroup, NodeMatch } from "./model.ts";
 import { positionOf } from "./reader.ts";
 
 /** The group of all Envoys that no NodeGroup matches. */
-export const DEFAULT_GROUP = "default";
+const DEFAULT_GROUP = "default";
 
 export interface ServedGroup {
   readonly name: string;

@@ -20,7 +20,7 @@ import { closest } from "./spelling.ts";
 export const TYPE_FIELD = "@type";
 
 /** A message of a type. */
-export function protoMessage(message: string): Reader<ProtoObject> {
+function protoMessage(message: string): Reader<ProtoObject> {
   return (cursor) => readFields(cursor, message, undefined);
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { rateLimitConfiguration, rateLimits } from "../resources/plugin-configuration.ts";
+import { rateLimits, stageConfiguration } from "../resources/plugin-configuration.ts";
 import { formatError } from "./diagnostics.ts";
 import { parseConfig } from "./parse.ts";
 import type { TokenRateLimitSpec } from "./rate-limit-model.ts";
@@ -214,16 +214,17 @@ describe("what the filter gets", () => {
       ],
     );
     const spec = specOf(text);
-    expect(JSON.parse(rateLimitConfiguration({ spec, serviceCluster: undefined }))).toEqual({
+    const limits = rateLimits({ spec, serviceCluster: undefined });
+    expect(JSON.parse(stageConfiguration(spec, limits))).toEqual({
       paths: spec.paths,
       maxBodyBytes: 10_485_760,
       tokensPerByte: 0.25,
       duplicateModel: "reject",
       accessLog: false,
       metrics: { enabled: true },
-      ...JSON.parse(JSON.stringify(rateLimits({ spec, serviceCluster: undefined }))),
+      ...JSON.parse(JSON.stringify(limits)),
     });
-    expect(JSON.stringify(rateLimits({ spec, serviceCluster: undefined }))).toBe(
+    expect(JSON.stringify(limits)).toBe(
       '{"tenantHeader":"x-tenant","rules":[{"name":"first","match":{"stream":true},"key":[{"claim":"sub","payloadKey":"jwt"},{"model":true}],' +
         '"missingKey":"shared","limits":[{"unit":"money","amount":1e-9,"per":"month","rolling":false,"timeZone":"Z"}],' +
         '"prices":[{"model":"m","input":1,"cachedInput":1,"cacheWrite":1,"output":2,"reasoning":2}],"shadow":true,"mode":"local","overrun":"allow"}],"maxKeys":65536,"includeUsage":true}',

@@ -170,11 +170,6 @@ function decisionJson(decision: LlmDefault): Json {
   return { route: decision.route, upstreamModel: decision.upstreamModel, target: decision.target };
 }
 
-/** For token-rate-limit. */
-export function rateLimitConfiguration(limit: LimitConfiguration): string {
-  return stageConfiguration(limit.spec, rateLimits(limit));
-}
-
 /** The member `rateLimit` of llm-gateway. */
 export function rateLimits({ spec, serviceCluster }: LimitConfiguration): JsonObject {
   const { tenantHeader, rules, maxKeys, includeUsage, service } = spec;

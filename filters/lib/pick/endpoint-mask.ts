@@ -71,13 +71,6 @@ export class EndpointMask {
     this.word3 &= other.word3;
   }
 
-  andNot(other: EndpointMask): void {
-    this.word0 &= ~other.word0;
-    this.word1 &= ~other.word1;
-    this.word2 &= ~other.word2;
-    this.word3 &= ~other.word3;
-  }
-
   /** The first slot of the set that is not below `from`, or -1: `for (let s = m.next(0); s >= 0; s = m.next(s + 1))`. */
   next(from: i32): i32 {
     if (from >= MAX_ENDPOINTS) return -1;

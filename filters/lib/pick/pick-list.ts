@@ -1,5 +1,5 @@
 /** Slots of a list: the endpoint of choice, and two for retries. */
-export const LIST_SLOTS: i32 = 3;
+const LIST_SLOTS: i32 = 3;
 
 /** What a policy chose: up to three different slots, best first. */
 @final

@@ -22,7 +22,6 @@ export const PUT_RESULTS = ["stored", "unavailable", "busy", "failed", "malforme
 export type PutResult = (typeof PUT_RESULTS)[number];
 
 export const POLL_RESULTS = ["news", "nothing", "refused", "malformed"] as const;
-export type PollResult = (typeof POLL_RESULTS)[number];
 
 export interface AnswerMetrics {
   readonly gets: Counter<"result">;

@@ -66,7 +66,7 @@ export interface UsageView {
 }
 
 /** Budgets that one answer lists. */
-export const MAX_LISTED = 10_000;
+const MAX_LISTED = 10_000;
 
 export interface BudgetAdminOptions {
   readonly store: LedgerStore;

@@ -55,8 +55,8 @@ export class RequestError extends Error {
 }
 
 /** Bounds of one request. */
-export const MAX_DESCRIPTORS = 32;
-export const MAX_ENTRIES = 32;
+const MAX_DESCRIPTORS = 32;
+const MAX_ENTRIES = 32;
 /** UTF-16 units of a key or value. */
 export const MAX_TEXT = 4_096;
 
