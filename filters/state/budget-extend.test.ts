@@ -2,27 +2,12 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { memoryGrowth } from "../../test/host/flat-memory.ts";
 import { Status } from "../../test/host/index.ts";
-import {
-  nextWindow,
-  type Period,
-  periodMs,
-  sameWindow,
-  type WindowShape,
-} from "../../test/lib/token-window-reference.ts";
-import { type BudgetWorker, never, startBudgets } from "../../test/state/budget-driver.ts";
+import { nextWindow, periodMs, sameWindow, type WindowShape } from "../../test/lib/token-window-reference.ts";
+import { type BudgetWorker, begin, get, limit, never, set, startBudgets } from "../../test/state/budget-driver.ts";
 import { hashOf } from "../../test/state/eviction.ts";
 
 /** Streams that run over what they reserved: each part counts where it is admitted, in all limits or in none. Against the reference: budget-property.test.ts. */
 
-const begin = Date.UTC(2026, 10, 21, 15, 4, 5, 678);
-const limit = (amount: number, period: Period, rolling = false): WindowShape => ({
-  amount,
-  period,
-  rolling,
-  offsetSeconds: 0,
-});
-const get = "proxy_get_shared_data";
-const set = "proxy_set_shared_data";
 const key = hashOf(1);
 const minute = 60_000;
 

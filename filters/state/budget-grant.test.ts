@@ -3,12 +3,11 @@ import { describe, expect, it } from "vitest";
 import { memoryGrowth } from "../../test/host/flat-memory.ts";
 import { Status } from "../../test/host/index.ts";
 import { nextWindow, type Period, sameWindow, type WindowShape } from "../../test/lib/token-window-reference.ts";
-import { type BudgetWorker, startBudgets } from "../../test/state/budget-driver.ts";
+import { type BudgetWorker, begin, get, set, startBudgets } from "../../test/state/budget-driver.ts";
 import { hashOf } from "../../test/state/eviction.ts";
 
 /** Budgets of which a distant service grants what may be used: who asks it, what becomes of its answers. Against the reference: budget-property.test.ts. */
 
-const begin = Date.UTC(2026, 10, 21, 15, 4, 5, 678);
 const limit = (amount: number, period: Period, lease: number): WindowShape => ({
   amount,
   period,
@@ -18,8 +17,6 @@ const limit = (amount: number, period: Period, lease: number): WindowShape => ({
   lease,
 });
 const plain = (amount: number, period: Period): WindowShape => ({ ...limit(amount, period, 0), granted: false });
-const get = "proxy_get_shared_data";
-const set = "proxy_set_shared_data";
 const key = hashOf(1);
 
 async function two(limits: readonly WindowShape[], maxKeys = 1024) {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Period, WindowShape } from "../../test/lib/token-window-reference.ts";
-import { type BudgetWorker, startBudgets } from "../../test/state/budget-driver.ts";
+import { type BudgetWorker, begin, startBudgets } from "../../test/state/budget-driver.ts";
 import { type ReferenceAsking, ReferenceBudget, type ReferenceClaim } from "../../test/state/budget-reference.ts";
 import { hashOf } from "../../test/state/eviction.ts";
 
@@ -23,7 +23,6 @@ const budgets = [
   [limit(300, "minute", granted(60)), limit(900, "day", granted(50))],
   [limit(400, "minute"), limit(300, "minute", granted(80)), limit(700, "month", granted(30)), limit(90, "second")],
 ];
-const begin = Date.UTC(2026, 10, 21, 15, 4, 5, 678);
 
 const units = fc.oneof(
   { weight: 6, arbitrary: fc.nat(60) },

@@ -1,15 +1,14 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { memoryGrowth } from "../../test/host/flat-memory.ts";
 import { Status } from "../../test/host/index.ts";
-import { type BoardWorker, begin, get, type Learned, set, startBoards } from "../../test/state/worker-driver.ts";
+import { type BoardWorker, begin, type Learned, set, startBoards } from "../../test/state/worker-driver.ts";
 
-/** Gossip of prefixes: what was not overwritten arrives once and in order, in bounded memory. */
+/** What a worker says of what is cached where, and what others learn of it. */
 
 const segments = 32;
+
 /** Hashes of a segment with one run. */
 const perSegment = (4096 - 24 - 24) / 8;
-const keyOf = (slot: string, segment: string) => `tm.ep.1.0000000000000007.g${slot}${segment}`;
 
 async function started(count: number, options = {}) {
   const boards = await startBoards(count, options);
@@ -24,6 +23,7 @@ async function started(count: number, options = {}) {
 
 /** Hashes that nobody else has. */
 let salt = 0n;
+
 function fresh(count: number): bigint[] {
   const from = salt;
   salt += BigInt(count);
@@ -317,219 +317,6 @@ describe("a reader", () => {
     expect(a.report()).toMatchObject({ lost: 1, index: 2 });
     expect(hashesOf(b.moment(begin + 4400).learned)).toEqual(more);
     expect(b.report().lostSegments).toBe(0);
-  });
-});
-
-describe("three workers", () => {
-  const event = fc.record({
-    worker: fc.nat(2),
-    step: fc.nat(120),
-    notes: fc.array(
-      fc.record({
-        pool: fc.nat(1),
-        endpoint: fc.nat(2),
-        count: fc.oneof(fc.nat(3), fc.nat(30), fc.nat(700)),
-      }),
-      {
-        maxLength: 3,
-      },
-    ),
-    /** Times that it is done, 200 ms apart. */
-    times: fc.oneof(
-      { weight: 8, arbitrary: fc.constant(1) },
-      { weight: 1, arbitrary: fc.integer({ min: 20, max: 60 }) },
-    ),
-    reads: fc.option(fc.oneof(fc.nat(10), fc.constant(1000)), { freq: 3 }),
-    /** Who has a tick before the n-th access. */
-    between: fc.option(fc.record({ worker: fc.nat(2), nth: fc.nat(8) }), { freq: 2 }),
-  });
-
-  const repeated = <T extends { times: number }>(event: T): T[] => Array.from({ length: event.times }, () => event);
-
-  it("learn what was not overwritten, each once and in order", { timeout: 60_000 }, async () => {
-    const { host, again } = await started(3);
-    let now = begin;
-    const seen = { learned: 0, lost: 0, races: 0, dropped: 0 };
-    fc.assert(
-      fc.property(fc.array(event, { minLength: 1, maxLength: 50 }), (events) => {
-        now += 3_600_000;
-        const all = [0, 1, 2].map((index) => ({ worker: again(index), noted: [] as bigint[], index }));
-        const heard = all.map(() => all.map(() => [] as bigint[]));
-        const moment = (one: (typeof all)[number], most: number) => {
-          one.worker.traffic(now);
-          for (const { pool, endpoint, hashes } of one.worker.moment(now, most).learned) {
-            const [writer, which] = [Number(endpoint / 10n), Number(endpoint % 10n)];
-            expect(hashes.every((hash) => hash >> 48n === BigInt(pool * 10 + which))).toBe(true);
-            heard[one.index]?.[writer]?.push(...hashes.map((hash) => hash & 0xffff_ffff_ffffn));
-          }
-          expect(one.worker.scratchLeft()).toBe(0);
-        };
-        // All know each other.
-        for (const one of [...all, ...all]) moment(one, 1000);
-        for (const { worker, step, notes, times, reads, between } of events.flatMap(repeated)) {
-          now += times > 1 ? 200 : step;
-          // Nobody is given up.
-          for (const { worker } of all) {
-            worker.traffic(now);
-            worker.tick(now);
-          }
-          const one = all[worker] as (typeof all)[number];
-          for (const { pool, endpoint, count } of notes) {
-            const hashes = fresh(count).map((hash) => hash & 0xffff_ffff_ffffn);
-            one.noted.push(...hashes);
-            const mark = BigInt(pool * 10 + endpoint) << 48n;
-            one.worker.note(
-              pool,
-              BigInt(worker * 10 + endpoint),
-              hashes.map((hash) => mark | hash),
-            );
-          }
-          let access = 0;
-          host.sharedData.interleave = ({ thread }) => {
-            if (!between || between.worker === worker || thread !== worker + 1 || access++ !== between.nth) return;
-            seen.races++;
-            moment(all[between.worker] as (typeof all)[number], 1000);
-          };
-          moment(one, reads ?? 0);
-          host.sharedData.interleave = undefined;
-        }
-        // All is written, and all is read.
-        for (const wait of [300, 300]) {
-          now += wait;
-          for (const one of all) moment(one, 1000);
-        }
-        for (const one of all) moment(one, 1000);
-        for (const reader of all) {
-          const { lostSegments, learned } = reader.worker.report();
-          let missing = 0;
-          for (const writer of all) {
-            if (writer === reader) continue;
-            const hashes = heard[reader.index]?.[writer.index] ?? [];
-            const positions = new Map(writer.noted.map((hash, position) => [hash, position]));
-            const found = hashes.map((hash) => positions.get(hash) ?? -1);
-            // In order, so none twice.
-            expect(found.every((position, at) => position > (at === 0 ? -1 : (found[at - 1] as number)))).toBe(true);
-            const { sent, droppedHashes } = writer.worker.report();
-            expect(sent + droppedHashes).toBe(writer.noted.length);
-            missing += sent - hashes.length;
-            seen.dropped += droppedHashes;
-          }
-          expect(missing).toBeGreaterThanOrEqual(lostSegments);
-          expect(missing).toBeLessThanOrEqual(lostSegments * perSegment);
-          seen.lost += lostSegments;
-          seen.learned += learned;
-        }
-        for (const { worker } of all) {
-          worker.leave();
-          worker.release();
-          worker.hostcalls();
-        }
-      }),
-      { numRuns: 40 },
-    );
-    expect(seen.learned).toBeGreaterThan(100_000);
-    expect(seen.lost).toBeGreaterThan(30);
-    expect(seen.races).toBeGreaterThan(300);
-    const keys = host.sharedData.keys().filter((key) => key.includes(".g"));
-    expect(keys.length).toBeLessThanOrEqual(3 * segments);
-    expect(host.sharedData.bytes()).toBeLessThan(3 * segments * (4096 + 28) + 3 * 200 + 100);
-  });
-});
-
-describe("a segment", () => {
-  it("that is none is lost, and nothing else", async () => {
-    const { host, workers } = await started(2);
-    const [a, b] = workers;
-    b.moment(begin);
-    let written = 0;
-    let now = begin;
-    const write = () => {
-      const hashes = fresh(9);
-      a.note(0, 1n, hashes.slice(0, 4));
-      a.note(1, 2n, hashes.slice(4));
-      now += 300;
-      a.traffic(now);
-      a.moment(now);
-      return { hashes, key: keyOf("0", String.fromCharCode(48 + (written++ % segments))) };
-    };
-    const { key } = write();
-    const good = host.sharedData.get("", key)?.value as Uint8Array;
-    expect(good.length).toBe(24 + 24 + 32 + 24 + 40);
-    b.traffic(now);
-    expect(hashesOf(b.moment(now).learned)).toHaveLength(9);
-    const view = (value: Uint8Array) => new DataView(value.buffer, value.byteOffset);
-    const spoil = fc.oneof(
-      fc.uint8Array({ maxLength: 300 }).map((value) => () => value),
-      fc.nat(good.length - 1).map((length) => (value: Uint8Array) => value.slice(0, length)),
-      fc
-        .array(fc.tuple(fc.nat(good.length - 1), fc.integer({ min: 1, max: 255 })), { minLength: 1, maxLength: 3 })
-        .map((changes) => (value: Uint8Array) => {
-          for (const [at, byte] of changes) value[at] = (value[at] as number) ^ byte;
-          return value;
-        }),
-      fc.constantFrom(0xffffffff, 0x20000000, 0x1fffffff, 6, 1000).map((count) => (value: Uint8Array) => {
-        view(value).setUint32(24 + 16, count, true);
-        return value;
-      }),
-    );
-    fc.assert(
-      fc.property(spoil, (change) => {
-        const { hashes, key } = write();
-        const value = host.sharedData.get("", key)?.value.slice() as Uint8Array;
-        host.sharedData.set("", key, change(value), 0);
-        b.traffic(now);
-        const { learned } = b.moment(now);
-        expect(learned.length).toBeLessThanOrEqual(2);
-        for (const { hashes } of learned) expect(hashes.length).toBeLessThanOrEqual(11);
-        expect(b.scratchLeft()).toBe(0);
-        // What comes behind it arrives.
-        const next = write();
-        b.traffic(now);
-        expect(hashesOf(b.moment(now).learned)).toEqual(next.hashes);
-        expect(hashes).toHaveLength(9);
-      }),
-      { numRuns: 1000 },
-    );
-    for (const [at, name] of [
-      [0, "of another kind"],
-      [8, "of another generation"],
-      [16, "of another sequence"],
-    ] as const) {
-      const { key } = write();
-      const value = host.sharedData.get("", key)?.value.slice() as Uint8Array;
-      value[at] = (value[at] as number) ^ 1;
-      host.sharedData.set("", key, value, 0);
-      const before = b.report().lostSegments;
-      b.traffic(now);
-      expect(b.moment(now).learned, name).toEqual([]);
-      expect(b.report().lostSegments).toBe(before + 1);
-    }
-  });
-
-  it("is not looked for far behind a head that is wrong", async () => {
-    const { host, workers } = await started(2);
-    const [a, b] = workers;
-    a.note(0, 1n, fresh(3));
-    a.moment(begin);
-    b.moment(begin);
-    const board = "tm.ep.1.0000000000000007.l0";
-    const value = host.sharedData.get("", board)?.value.slice() as Uint8Array;
-    for (const head of [2n ** 64n - 1n, 0n, 1n, 33n, 2n ** 40n]) {
-      new DataView(value.buffer).setBigUint64(16, head, true);
-      host.sharedData.set("", board, value, 0);
-      b.hostcalls();
-      b.moment(begin + 1);
-      expect(b.hostcalls().filter((name) => name === get).length).toBeLessThan(40);
-    }
-    expect(b.report().lostSegments).toBeLessThan(3 * 65_536);
-    // And what comes is read again.
-    b.moment(begin + 300);
-    a.moment(begin + 1000);
-    b.moment(begin + 1000);
-    const hashes = fresh(3);
-    a.note(0, 1n, hashes);
-    a.moment(begin + 1300);
-    expect(hashesOf(b.moment(begin + 1300).learned)).toEqual(hashes);
   });
 });
 

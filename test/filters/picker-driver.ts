@@ -113,3 +113,6 @@ export function listOf(stream: Stream): string[] {
   const header = stream.upstream.headers?.get("x-gateway-destination-endpoint");
   return header === undefined ? [] : header.split(",");
 }
+
+/** Requests that are on their way to an endpoint of the pool, over all workers. */
+export const inflight = (host: PickerHost) => host.counters("inflight")["pool=models"] ?? 0;

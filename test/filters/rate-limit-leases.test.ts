@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { outcome, told } from "./rate-limit-driver.ts";
+import { call, limit, team } from "./rate-limit-requests.ts";
 import { LedgerService } from "./rate-limit-service.ts";
-import { budget, call, limit, rule, service, started, takenElsewhere, team } from "./rate-limit-service-host.ts";
+import { budget, rule, service, started, takenElsewhere } from "./rate-limit-service-host.ts";
 
 /** Shares of a budget that an Envoy takes in advance from the service that keeps it. */
 

@@ -1,19 +1,13 @@
 import { describe, expect, it } from "vitest";
 import type { Stream } from "../host/index.ts";
 import { LimitHost, outcome, told } from "./rate-limit-driver.ts";
+import { call, limit, rule } from "./rate-limit-requests.ts";
 import { CountingService, LedgerService, ServiceDriver } from "./rate-limit-service.ts";
 import { takenElsewhere } from "./rate-limit-service-host.ts";
 
 /** What becomes of requests that wait for room, and of streams that use more than they reserved. */
 
-const limit = (amount: number, unit = "tokens", per = "minute", more: object = {}) => ({ unit, amount, per, ...more });
-const rule = (limits: object[], more: object = {}) => ({ name: "team", key: [{ header: "x-team" }], limits, ...more });
 const team: [string, string][] = [["x-team", "a"]];
-/** Estimated at 10 tokens of prompt and `max` of answer. */
-const call = (max: number, more: object = {}) => ({
-  ...{ model: "m", messages: [{ role: "user", content: "x".repeat(40) }], max_tokens: max },
-  ...more,
-});
 const streamed = (max: number, more: object = {}) => call(max, { stream: true, ...more });
 
 /** An event of 200 bytes: one token, as long as nothing else was learned. */

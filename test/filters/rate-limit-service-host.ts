@@ -1,26 +1,11 @@
 /** A gateway whose budgets a Rate Limit Service keeps, and its service: what tests of both modes begin with. */
 import { LimitHost, midnight } from "./rate-limit-driver.ts";
+import { call, rule as localRule, team } from "./rate-limit-requests.ts";
 import { type LedgerService, type Service, ServiceDriver } from "./rate-limit-service.ts";
 
-export const limit = (amount: number, unit = "tokens", per = "minute", more: object = {}) => ({
-  unit,
-  amount,
-  per,
-  ...more,
-});
 /** In mode strict, unless `more` says another. */
-export const rule = (limits: object[], more: object = {}) => ({
-  ...{ name: "team", key: [{ header: "x-team" }], mode: "strict", limits },
-  ...more,
-});
+export const rule = (limits: object[], more: object = {}) => localRule(limits, { mode: "strict", ...more });
 export const service = (more: object = {}) => ({ cluster: "ledger", ...more });
-export const team = (name: string): [string, string][] => [["x-team", name]];
-/** Estimated at 10 tokens of prompt and `max` of answer. */
-export const call = (max: number) => ({
-  model: "m",
-  messages: [{ role: "user", content: "x".repeat(40) }],
-  max_tokens: max,
-});
 /** Entries of the descriptor of the first limit of the rule, for team a. */
 export const budget = { rule: "team", limit: "tokens/minute", "x-team": "a" };
 

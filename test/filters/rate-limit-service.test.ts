@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { midnight, outcome, told } from "./rate-limit-driver.ts";
+import { call, limit, team } from "./rate-limit-requests.ts";
 import { CountingService, LedgerService, type Service } from "./rate-limit-service.ts";
-import { budget, call, limit, rule, service, started, team } from "./rate-limit-service-host.ts";
+import { budget, rule, service, started } from "./rate-limit-service-host.ts";
 
 /** Budgets that a Rate Limit Service keeps: what the filter asks of it, and what becomes of requests and budgets at every answer that can come, or not. */
 

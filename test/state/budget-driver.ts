@@ -1,6 +1,6 @@
 /** test/state/wasm/budget-store.ts on the workers of the test host. Times are ms since 1970, hashes are pairs of 64 bits. */
 import { type LoadOptions, ProxyWasmHost } from "../host/index.ts";
-import { periods, type WindowShape } from "../lib/token-window-reference.ts";
+import { type Period, periods, type WindowShape } from "../lib/token-window-reference.ts";
 
 export const verdicts = ["admitted", "refused", "unwritten"] as const;
 export type Verdict = (typeof verdicts)[number];
@@ -27,6 +27,18 @@ export interface StoreCounters {
   bytes: number;
   grantsLost: number;
 }
+
+/** When tests begin: at no beginning of anything. */
+export const begin = Date.UTC(2026, 10, 21, 15, 4, 5, 678);
+export const limit = (amount: number, period: Period, rolling = false): WindowShape => ({
+  amount,
+  period,
+  rolling,
+  offsetSeconds: 0,
+});
+
+export const get = "proxy_get_shared_data";
+export const set = "proxy_set_shared_data";
 
 /** What an extension waits for that never fits. */
 export const never = 2 ** 50;
