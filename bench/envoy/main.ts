@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { defaultVersion, projectRoot } from "../../envoy/harness/index.ts";
+import { positive } from "../flags.ts";
 import { type Arm, arms as allArms } from "./arms/index.ts";
 import { buildBinaries, buildFilters, buildLedger } from "./binaries.ts";
 import { main as caching } from "./caching/main.ts";
@@ -143,12 +144,6 @@ function parse(argv: readonly string[]): Options {
       "folder for the results; default bench/results for a full run, build/bench/results for any other",
     );
   return command.parse(argv, { from: "user" }).opts<Options>();
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("want a whole number above 0");
-  return value;
 }
 
 /** Parser of a comma list of names; the order of `known` is kept, because `bare` comes first in it. */

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { defaultVersion, projectRoot } from "../../envoy/harness/index.ts";
 import { buildBinaries, buildFilters } from "../envoy/binaries.ts";
 import { chatAnswer, chatRequest, chatStream } from "../envoy/chat.ts";
@@ -13,6 +13,7 @@ import { writeRequests } from "../envoy/load-generator.ts";
 import { defaultRoute, models } from "../envoy/loads.ts";
 import { machine } from "../envoy/machine.ts";
 import { type RunningArm, startArm } from "../envoy/measure.ts";
+import { positive } from "../flags.ts";
 import { buildModule } from "../module.ts";
 import { arms, emptyModule } from "./arms.ts";
 import { measure } from "./measure.ts";
@@ -88,10 +89,4 @@ function parse(argv: readonly string[]): Options {
   }
   command.option("--bytes <n>", "size of the request", positive, fullBytes);
   return command.parse(argv, { from: "user" }).opts<Options>();
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("want a whole number above 0");
-  return value;
 }

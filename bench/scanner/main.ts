@@ -2,8 +2,9 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release } from "node:os";
 import { join } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { defaultVersion, projectRoot } from "../../envoy/harness/index.ts";
+import { positive } from "../flags.ts";
 import { buildModule, type ModuleSource } from "../module.ts";
 import { bodyKinds } from "./bodies.ts";
 import { measure } from "./measure.ts";
@@ -71,10 +72,4 @@ export async function main(argv: readonly string[]): Promise<void> {
   if (options.json) for (const row of rows) console.log(JSON.stringify({ bench: "scanner", ...row }));
   else console.log(markdown(rows, conditions));
   progress(`bench: results in ${folder}`);
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("want a whole number above 0");
-  return value;
 }

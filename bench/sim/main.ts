@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { projectRoot } from "../../envoy/harness/index.ts";
+import { positive } from "../flags.ts";
 import { type AffinityConstants, buildPicker, constantNames, type PickerModule, prefixAffinity } from "./picker.ts";
 import { heldOutPlan, type Plan, tuningPlan } from "./plan.ts";
 import { plots } from "./plot.ts";
@@ -94,12 +95,6 @@ function keysThatMove(module: PickerModule): { label: string; remaps: Remap[] }[
 const names = (text: string): string[] => text.split(",");
 
 const numbers = (text: string): number[] => names(text).map(positive);
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("want a whole number above 0");
-  return value;
-}
 
 function constants(text: string): AffinityConstants {
   const value: unknown = parsed(text);

@@ -5,10 +5,11 @@
 import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { projectRoot } from "../../envoy/harness/index.ts";
 import { buildLedger } from "../envoy/binaries.ts";
 import { machine } from "../envoy/machine.ts";
+import { positive } from "../flags.ts";
 import { type Arm, arms } from "./arms.ts";
 import { idleStreams } from "./idle.ts";
 import { type Measured, type Mode, markdown, type Result, type Scale } from "./report.ts";
@@ -167,10 +168,4 @@ function parse(argv: readonly string[]): Options {
     .option("--idle", "instead: what a stream takes that has everything and of which nothing is asked")
     .option("--json", "one JSON object per result on standard output");
   return program.parse(argv, { from: "user" }).opts<Options>();
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("want a whole number above 0");
-  return value;
 }

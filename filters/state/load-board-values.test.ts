@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { memoryGrowth } from "../../test/host/flat-memory.ts";
 import { Status } from "../../test/host/index.ts";
 import {
   type BoardWorker,
@@ -8,12 +7,11 @@ import {
   get,
   type Load,
   set,
-  somePools,
   startBoards,
   type Told,
 } from "../../test/state/worker-driver.ts";
 
-/** The values of the board as they are in shared data: what fits, what is none, when they are written and what that costs. */
+/** The values of the board as they are in shared data: what fits, what is none, what the host refuses. */
 
 const keyOf = (slot: string) => `tm.ep.1.0000000000000007.l${slot}`;
 const endpointOf = (n: number) => 0x1000_0000_0000_0000n + BigInt(n);
@@ -47,88 +45,6 @@ function round(workers: readonly BoardWorker[], now: number): Told[] {
   for (const worker of workers) worker.moment(now);
   return workers.map((worker) => worker.moment(now));
 }
-
-describe("hostcalls", () => {
-  const calls = (workers: readonly BoardWorker[]) => workers.map((worker) => worker.hostcalls());
-
-  it.each([2, 4, 8])(
-    "of %i busy workers: two and one for each other, and a write when something changed",
-    async (count) => {
-      const { workers } = await started(count, { pools: [1n] });
-      for (const worker of workers) worker.has([one(1)]);
-      for (let tick = 0; tick < 10; tick++) round(workers, begin + tick * 15);
-      calls(workers);
-      const others = Array.from({ length: count - 1 }, () => get);
-      for (const [index, worker] of workers.entries()) {
-        worker.has([one(1 + index)]);
-        worker.tick(begin + 160);
-        expect(worker.hostcalls()).toEqual([get]);
-        worker.publish(begin + 160);
-        expect(worker.hostcalls()).toEqual(index === 0 ? [] : [set]);
-        worker.publish(begin + 160);
-        expect(worker.hostcalls()).toEqual([]);
-        worker.read(begin + 160);
-        expect(worker.hostcalls()).toEqual(others);
-        expect(worker.scratchLeft()).toBe(0);
-      }
-    },
-  );
-
-  it("of an idle worker: one a tick, and none of the others for it", async () => {
-    const { workers } = await started(2);
-    const [a, b] = workers;
-    a.has([one(1)]);
-    b.traffic(begin);
-    round(workers, begin);
-    a.has([]);
-    for (let after = 0; after < 15_000; after += 450) {
-      b.traffic(begin + after);
-      round(workers, begin + after);
-    }
-    calls(workers);
-    a.tick(begin + 17_000);
-    a.hostcalls();
-    a.publish(begin + 17_000);
-    expect(a.hostcalls()).toEqual([]);
-    b.tick(begin + 15_000);
-    b.hostcalls();
-    b.read(begin + 15_000);
-    expect(b.hostcalls()).toEqual([]);
-  });
-
-  it("of a request: none, unless nothing was read for 30 ms", async () => {
-    const { workers } = await started(2);
-    const [a, b] = workers;
-    a.has([one(2)]);
-    a.moment(begin);
-    expect(b.refresh(begin)).toBe(true);
-    expect(b.hostcalls()).toEqual([get, get]);
-    expect(b.told().loads).toEqual([one(2)]);
-    expect(b.refresh(begin + 5)).toBe(false);
-    expect(b.hostcalls()).toEqual([]);
-    expect(b.told().boards).toBe(0);
-    expect(b.refresh(begin + 6)).toBe(true);
-    // A clock that was set back.
-    expect(b.refresh(begin + 30)).toBe(true);
-    expect(b.scratchLeft()).toBe(0);
-  });
-
-  it("write an unchanged value again after a second, as long as there is traffic", async () => {
-    const { workers } = await started(1);
-    const [a] = workers;
-    a.has([one(2)]);
-    a.traffic(begin);
-    a.tick(begin);
-    a.publish(begin);
-    a.hostcalls();
-    a.publish(begin + 999);
-    expect(a.hostcalls()).toEqual([]);
-    a.publish(begin + 1000);
-    expect(a.hostcalls()).toEqual([set]);
-    a.publish(begin + 500);
-    expect(a.hostcalls()).toEqual([set]);
-  });
-});
 
 describe("a value", () => {
   it("has at most 6 KiB, and what does not fit is counted", async () => {
@@ -258,20 +174,4 @@ describe("a value", () => {
     workers[0].publish(begin);
     expect(host.sharedData.keys()).toHaveLength(2);
   });
-});
-
-it("keeps its memory and that of the host flat", async () => {
-  const { host, workers } = await started(2, { pools: somePools });
-  let bytes = 0;
-  const growth = memoryGrowth(host.workerVm(), 4000, (number) => {
-    const now = begin + number * 15;
-    for (const worker of workers) {
-      worker.has(Array.from({ length: 1 + (number % 40) }, (_, n) => one(number + 1, n, n)));
-      worker.moment(now);
-      worker.hostcalls();
-    }
-    if (number === 500) bytes = host.sharedData.bytes();
-  });
-  expect(growth).toBe(0);
-  expect(host.sharedData.bytes()).toBeLessThanOrEqual(bytes + 2 * 40 * 16);
 });

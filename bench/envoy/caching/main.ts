@@ -2,10 +2,10 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
 import { defaultVersion, projectRoot, waitFor } from "../../../envoy/harness/index.ts";
 import { RedisServer, redisBinary } from "../../../test/fixtures/redis-server.ts";
 import { emptyModule } from "../../first-token/arms.ts";
+import { roundsOf } from "../../flags.ts";
 import { buildModule } from "../../module.ts";
 import { buildBinaries, buildFilters, buildProgram } from "../binaries.ts";
 import { startCompanion } from "../companion.ts";
@@ -21,7 +21,11 @@ const fullRounds = 12;
 const route = "none";
 
 export async function main(argv: readonly string[]): Promise<void> {
-  const { rounds } = parse(argv);
+  const rounds = roundsOf(argv, {
+    name: "bench envoy caching",
+    description: "CPU time and latency of answers that are given again",
+    fullRounds,
+  });
   const root = projectRoot();
   const stoppers: (() => Promise<void>)[] = [];
   const progress = (text: string): void => void process.stderr.write(`${text}\n`);
@@ -120,23 +124,4 @@ function storeVersions(root: string): string {
   const server = "path" in binary ? spawnSync(binary.path, ["--version"], { encoding: "utf8" }).stdout : "";
   const client = /go-redis\/v9 (\S+)/.exec(readFileSync(join(root, "bench/envoy/go.mod"), "utf8"))?.[1];
   return `Redis ${/v=(\S+)/.exec(server)?.[1] ?? "?"}, go-redis ${client ?? "?"}`;
-}
-
-function parse(argv: readonly string[]): { readonly rounds: number } {
-  return new Command("bench envoy caching")
-    .description("CPU time and latency of answers that are given again")
-    .option(
-      "--rounds <n>",
-      `rounds; fewer than ${fullRounds} are a trial, which writes to build/bench/results`,
-      positive,
-      fullRounds,
-    )
-    .parse(argv, { from: "user" })
-    .opts<{ rounds: number }>();
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("want a whole number above 0");
-  return value;
 }

@@ -1,8 +1,8 @@
 /** `npm run bench -- envoy picking [flags]`: what it costs to choose an endpoint for each request, inside Envoy and beside it. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
 import { defaultVersion, projectRoot } from "../../../envoy/harness/index.ts";
+import { roundsOf } from "../../flags.ts";
 import { buildModule } from "../../module.ts";
 import { buildBinaries, buildFilters } from "../binaries.ts";
 import { startCompanion } from "../companion.ts";
@@ -16,7 +16,11 @@ const fullRounds = 14;
 const endpointNames = ["e0", "e1", "e2", "e3"];
 
 export async function main(argv: readonly string[]): Promise<void> {
-  const { rounds } = parse(argv);
+  const rounds = roundsOf(argv, {
+    name: "bench envoy picking",
+    description: "CPU time and time to the first byte of choosing an endpoint for each request",
+    fullRounds,
+  });
   const root = projectRoot();
   const stoppers: (() => Promise<void>)[] = [];
   const progress = (text: string): void => void process.stderr.write(`${text}\n`);
@@ -58,23 +62,4 @@ export async function main(argv: readonly string[]): Promise<void> {
   } finally {
     for (const stop of stoppers.reverse()) await stop().catch((error: unknown) => progress(`bench: ${String(error)}`));
   }
-}
-
-function parse(argv: readonly string[]): { readonly rounds: number } {
-  return new Command("bench envoy picking")
-    .description("CPU time and time to the first byte of choosing an endpoint for each request")
-    .option(
-      "--rounds <n>",
-      `rounds; fewer than ${fullRounds} are a trial, which writes to build/bench/results`,
-      positive,
-      fullRounds,
-    )
-    .parse(argv, { from: "user" })
-    .opts<{ rounds: number }>();
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("want a whole number above 0");
-  return value;
 }
