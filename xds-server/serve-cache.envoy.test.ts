@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { adsBootstrap, EnvoyProcess, versionsUnderTest, waitFor } from "../envoy/harness/index.ts";
+import { type EnvoyProcess, versionsUnderTest, waitFor } from "../envoy/harness/index.ts";
 import { type Replica, startReplica } from "../envoy/replica/index.ts";
 import { http1 } from "../test/envoy/http-client.ts";
+import { gatewayAddress, modelsGateway, startEnvoy } from "../test/envoy/models-gateway.ts";
 import { ModelServer, noModelReason } from "../test/fixtures/embeddings/model-server.ts";
 import { type RunningServer, startServer } from "./index.ts";
 import { silentLogger } from "./log.ts";
@@ -14,26 +15,7 @@ import { silentLogger } from "./log.ts";
 /** Within which a purge has to be everywhere, in ms. */
 const PURGED_WITHIN = 1_000;
 
-const config = (replica: Replica, service: boolean, rule = "{name: all, key: []}") => `
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: edge}
-spec: {servers: [{port: {number: 0, name: http, protocol: HTTP}, bind: 127.0.0.1, hosts: ["*"]}]}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: models}
-spec: {hosts: ["*"], http: [{route: [{destination: {host: models.test}}]}]}
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: models}
-spec:
-  hosts: [models.test]
-  ports: [{number: 80, name: http, protocol: HTTP}]
-  resolution: STATIC
-  endpoints: [{address: 127.0.0.1, ports: {http: ${replica.port}}}]
----
+const config = (replica: Replica, service: boolean, rule = "{name: all, key: []}") => `${modelsGateway(replica.port)}
 apiVersion: tokenmesh.io/v1alpha1
 kind: PromptCache
 metadata: {name: answers}
@@ -68,25 +50,15 @@ describe.each(versionsUnderTest())("a PromptCache in real Envoys, %s", (version)
     server = await startServer({ configDir: dir, log: silentLogger, ...answers });
     expect(server.configErrors()).toEqual([]);
     for (let i = 0; i < count; i++) {
-      envoys.push(
-        await EnvoyProcess.start({
-          version,
-          bootstrap: adsBootstrap({ xdsAddress: server.xdsAddress, nodeId: `cache-${i}`, cluster: "test" }),
-          concurrency: 2,
-          allowErrors: [/gRPC config/, /StreamAggregatedResources/],
-        }),
-      );
+      envoys.push(await startEnvoy(version, server.xdsAddress, `cache-${i}`));
     }
-    for (const envoy of envoys) await listening(envoy);
+    for (const envoy of envoys) await gatewayAddress(envoy);
   }
-
-  const listening = (envoy: EnvoyProcess) =>
-    waitFor(() => envoy.listenerAddress("default/edge/http").catch(() => undefined), { what: "the listener" });
 
   async function ask(place: number, text: string, { model = "m", team = "a" } = {}): Promise<string> {
     const envoy = envoys[place];
     if (envoy === undefined) throw new Error(`there is no Envoy ${place}`);
-    const { status, headers } = await http1(`http://${await listening(envoy)}`, {
+    const { status, headers } = await http1(`http://${await gatewayAddress(envoy)}`, {
       path: "/v1/chat/completions",
       // One address of both, as behind a load balancer: the host is part of what an answer is kept under.
       headers: { host: "llm.test", "content-type": "application/json", "x-team": team },

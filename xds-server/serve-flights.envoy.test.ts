@@ -11,7 +11,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import OpenAI from "openai";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { adsBootstrap, EnvoyProcess, versionsUnderTest, waitFor } from "../envoy/harness/index.ts";
+import { type EnvoyProcess, versionsUnderTest, waitFor } from "../envoy/harness/index.ts";
+import { gatewayAddress, modelsGateway, startEnvoy } from "../test/envoy/models-gateway.ts";
 import { document, events } from "../test/filters/cache-driver.ts";
 import { type RunningServer, startServer } from "./index.ts";
 import { silentLogger } from "./log.ts";
@@ -20,26 +21,7 @@ import { silentLogger } from "./log.ts";
 
 const SSE = { "content-type": "text/event-stream" };
 
-const config = (port: number, more: string) => `
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: edge}
-spec: {servers: [{port: {number: 0, name: http, protocol: HTTP}, bind: 127.0.0.1, hosts: ["*"]}]}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: models}
-spec: {hosts: ["*"], http: [{route: [{destination: {host: models.test}}]}]}
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: models}
-spec:
-  hosts: [models.test]
-  ports: [{number: 80, name: http, protocol: HTTP}]
-  resolution: STATIC
-  endpoints: [{address: 127.0.0.1, ports: {http: ${port}}}]
----
+const config = (port: number, more: string) => `${modelsGateway(port)}
 apiVersion: tokenmesh.io/v1alpha1
 kind: PromptCache
 metadata: {name: answers}
@@ -159,15 +141,8 @@ describe.each(versionsUnderTest())("streams that are read along, Envoy %s", (ver
     writeFileSync(join(dir, "a.yaml"), config((upstream.address() as AddressInfo).port, more));
     server = await startServer({ configDir: dir, log: silentLogger });
     expect(server.configErrors()).toEqual([]);
-    envoy = await EnvoyProcess.start({
-      version,
-      bootstrap: adsBootstrap({ xdsAddress: server.xdsAddress, nodeId: "flights", cluster: "test" }),
-      concurrency: 2,
-      allowErrors: [/gRPC config/, /StreamAggregatedResources/],
-    });
-    address = await waitFor(() => envoy.listenerAddress("default/edge/http").catch(() => undefined), {
-      what: "the listener",
-    });
+    envoy = await startEnvoy(version, server.xdsAddress, "flights");
+    address = await gatewayAddress(envoy);
   }
 
   const atGateway = async (count: number) => {

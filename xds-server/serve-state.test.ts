@@ -4,27 +4,12 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { waitFor } from "../envoy/harness/wait-for.ts";
 import { RedisServer, redisBinary } from "../test/fixtures/redis-server.ts";
+import { APP, FILES } from "../test/fixtures/state/served-files.ts";
 import { type Logger, type RunningServer, silentLogger, startServer } from "./index.ts";
 import { openStateStore } from "./state-store.ts";
 
 /** What programs told a server is there after a restart, and on every replica. */
 
-const BASE = `
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: edge}
-spec: {servers: [{port: {number: 0, name: http, protocol: HTTP}, hosts: ["*"]}]}
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: app}
-spec:
-  hosts: [app.test]
-  ports: [{number: 80, name: http, protocol: HTTP}]
-  resolution: STATIC
-  endpoints: [{address: 10.0.0.1}, {address: 10.0.0.2}]
-`;
-const CLUSTER = "outbound|80||app.test";
 const RULE = "/apis/networking.istio.io/v1/namespaces/default/virtualservices/app";
 const rule = { spec: { hosts: ["*"], gateways: ["edge"], http: [{ route: [{ destination: { host: "app.test" } }] }] } };
 
@@ -33,7 +18,7 @@ describe("the state of a server", () => {
   const servers: RunningServer[] = [];
   beforeEach(() => {
     dir = mkdtempSync(join(tmpdir(), "tokenmesh-state-"));
-    writeFileSync(join(dir, "base.yaml"), BASE);
+    writeFileSync(join(dir, "base.yaml"), FILES);
   });
   afterEach(async () => {
     for (const each of servers.splice(0)) await each.close();
@@ -49,7 +34,7 @@ describe("the state of a server", () => {
     (await fetch(apiUrl + path, { method: "PUT", body: JSON.stringify(body) })).status;
   const version = async ({ apiUrl }: RunningServer): Promise<string> =>
     ((await (await fetch(`${apiUrl}/api/v1/snapshot`)).json()) as { version: string }).version;
-  const weights = { changes: [{ cluster: CLUSTER, address: "10.0.0.1", port: 80, weight: 9 }] };
+  const weights = { changes: [{ cluster: APP, address: "10.0.0.1", port: 80, weight: 9 }] };
   const instance = { address: "10.0.0.7", port: 80, ttl: 3600 };
 
   it("documents that are applied together are one publication, on every replica", async ({ skip }) => {

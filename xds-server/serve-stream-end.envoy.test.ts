@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { adsBootstrap, EnvoyProcess, versionsUnderTest, waitFor } from "../envoy/harness/index.ts";
-import { serviceEntry } from "../test/envoy/service-entry.ts";
+import { versionsUnderTest, waitFor } from "../envoy/harness/index.ts";
+import { modelsGateway, startEnvoy } from "../test/envoy/models-gateway.ts";
 import { ask1, ask2, type Seen, session } from "../test/envoy/stream-end-clients.ts";
 import { startEndlessServer } from "../test/envoy/stream-end-gateway.ts";
 import { startServer } from "./index.ts";
@@ -41,34 +41,11 @@ describe.each(versionsUnderTest())("streams that are stopped in a real Envoy, %s
     const dir = mkdtempSync(join(tmpdir(), "tokenmesh-stream-end-"));
     onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
     const write = (overrun: string): void =>
-      writeFileSync(
-        join(dir, "a.yaml"),
-        `
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: edge}
-spec:
-  servers: [{port: {number: 0, name: http, protocol: HTTP}, bind: 127.0.0.1, hosts: ["*"]}]
----
-${serviceEntry("models", models.port)}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: models}
-spec:
-  hosts: ["*"]
-  http: [{route: [{destination: {host: models.test}}]}]
----${more}${limits(overrun)}`,
-      );
+      writeFileSync(join(dir, "a.yaml"), `${modelsGateway(models.port)}${more}${limits(overrun)}`);
     write("stop");
     const server = await startServer({ configDir: dir, log: silentLogger });
     onTestFinished(() => server.close());
-    const envoy = await EnvoyProcess.start({
-      version,
-      bootstrap: adsBootstrap({ xdsAddress: server.xdsAddress, nodeId: "n", cluster: "test" }),
-      concurrency: 2,
-      allowErrors: [/gRPC config/, /StreamAggregatedResources/],
-    });
+    const envoy = await startEnvoy(version, server.xdsAddress, "n");
     onTestFinished(() => envoy.stop());
     const stopped = async () =>
       Object.fromEntries(

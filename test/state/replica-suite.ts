@@ -9,6 +9,7 @@ import type { StateView } from "../../xds-server/state-view.ts";
 import { AckingClient } from "../fixtures/acking-client.ts";
 import { freePort } from "../fixtures/redis-server.ts";
 import { buildServer, ServeProcess, tokenmesh } from "../fixtures/serve-process.ts";
+import { APP, FILES } from "../fixtures/state/served-files.ts";
 
 export interface StateFixture {
   /** An empty place in the store. */
@@ -18,21 +19,7 @@ export interface StateFixture {
   dispose(): Promise<void>;
 }
 
-const BASE = `
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: edge}
-spec: {servers: [{port: {number: 0, name: http, protocol: HTTP}, hosts: ["*"]}]}
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: app}
-spec:
-  hosts: [app.test]
-  ports: [{number: 80, name: http, protocol: HTTP}]
-  resolution: STATIC
-  endpoints: [{address: 10.0.0.1}, {address: 10.0.0.2}]
----
+const BASE = `${FILES}---
 apiVersion: tokenmesh.io/v1alpha1
 kind: DiscoverySource
 metadata: {name: own}
@@ -60,7 +47,6 @@ metadata: {name: added}
 spec: {hosts: ["*"], gateways: [edge], http: [{route: [{destination: {host: added.test}}]}]}
 `;
 
-const APP = "outbound|80||app.test";
 const LLM = "outbound|80||llm.test";
 const NEW = "outbound|80||added.test";
 const INSTANCE = "/api/v1/registry/services/llm/instances";
