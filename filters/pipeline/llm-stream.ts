@@ -18,23 +18,20 @@ import {
   FilterDataStatus,
   FilterHeadersStatus,
   FilterTrailersStatus,
-  HeaderPairs,
   headers,
   HttpContext,
   MapType,
   property,
-  scratch,
   Status,
   stream,
   StreamType,
   time,
 } from "../sdk";
-import { answerEdit } from "./answer-edit";
 import { answerHead } from "./answer-head";
-import { beginFiltering, endFiltering, passWindow } from "./answer-filter";
+import { beginFiltering, endFiltering } from "./answer-filter";
+import { readPiece } from "./answer-pieces";
 import { edits } from "./body-edit";
 import { Body } from "./body-guard";
-import { WINDOW } from "./body-scan";
 import { connectionEnds } from "./connection-ends";
 import { Exchange, ModelPlace, Problem } from "./exchange";
 import { Gate } from "./gate";
@@ -42,20 +39,14 @@ import { LlmRoot } from "./llm-root";
 import { envoyRefusal, replaceBody, replaceHeaders } from "./local-reply";
 import { bodyTooLarge, bodyUnreadable, invalidJson, pathTooLong, Refusal, unsupportedEncoding } from "./refusal";
 import { changeBody, readAgain, readBody } from "./request-body";
+import { ACCEPT_ENCODING, requestHead } from "./request-head";
 import { requestHeaders } from "./request-headers";
 import { readPath } from "./request-path";
-import { DESTINATION, isReserved } from "./reserved-headers";
+import { DESTINATION } from "./reserved-headers";
 import { SpareAnswer } from "./spare-answer";
 import { Flow, Verdict } from "./stage";
 
-const METHOD = Bytes.literal(":method");
-const PATH = Bytes.literal(":path");
 const RESPONSE_CODE = Bytes.literal("response\0code");
-const POST = Bytes.literal("POST");
-const ACCEPT_ENCODING = Bytes.literal("accept-encoding");
-const CONTENT_LENGTH = Bytes.literal("content-length");
-const CONTENT_ENCODING = Bytes.literal("content-encoding");
-const IDENTITY = Bytes.literal("identity");
 
 /** Of an answer that another took the place of. */
 const FAILED: i32 = 500;
@@ -63,9 +54,6 @@ const FAILED: i32 = 500;
 /** Bytes of a path with its query that are kept while the request lasts. Envoy itself takes many times that. */
 const MAX_PATH: i32 = 4096;
 
-const pairs = new HeaderPairs();
-const rawPath = new Bytes();
-const chunk = new Bytes();
 const contentType = new Bytes();
 const nothing = new Bytes();
 
@@ -141,45 +129,22 @@ export class LlmStream extends HttpContext {
   }
 
   onRequestHeaders(count: i32, endOfStream: bool): FilterHeadersStatus {
-    if (pairs.load(MapType.HttpRequestHeaders) != Status.Ok) return this.passUnread();
     const exchange = this.exchange;
-    exchange.begin(this.id);
-    rawPath.clear();
-    let post = false;
-    let compressed = false;
-    let declared: i64 = -1;
-    let encodings = false;
-    while (pairs.next()) {
-      const name = pairs.name;
-      const first: u8 = name.len > 0 ? name.at(0) : 0;
-      if (first == 0x3a) {
-        if (name.equals(PATH)) rawPath.set(pairs.value.ptr, pairs.value.len);
-        else if (name.equals(METHOD)) post = pairs.value.equals(POST);
-      } else if (first == 0x63) {
-        if (name.equals(CONTENT_LENGTH)) declared = decimal(pairs.value);
-        else if (name.equals(CONTENT_ENCODING)) compressed = !pairs.value.equalsIgnoreCase(IDENTITY);
-      } else if (first == 0x78) {
-        if (isReserved(name)) {
-          headers.remove(MapType.HttpRequestHeaders, name);
-          continue;
-        }
-      } else if (name.equals(ACCEPT_ENCODING)) {
-        encodings = true;
-      }
-      exchange.headers.offer(name, pairs.value);
-    }
-    if (!post || !readPath(exchange, this.root.traffic, rawPath)) return FilterHeadersStatus.Continue;
-    if (rawPath.len > MAX_PATH) {
+    if (!requestHead.read(exchange, this.id)) return this.passUnread();
+    const path = requestHead.path;
+    if (!requestHead.post || !readPath(exchange, this.root.traffic, path)) return FilterHeadersStatus.Continue;
+    if (path.len > MAX_PATH) {
       pathTooLong.send(exchange.api, nothing);
       return FilterHeadersStatus.StopIteration;
     }
-    exchange.path.bytes(rawPath);
+    exchange.path.bytes(path);
 
-    this.encodings = encodings;
+    const declared = requestHead.declared;
+    this.encodings = requestHead.encodings;
     this.declared = declared;
     exchange.hasContentLength = declared >= 0;
     if (exchange.modelPlace != ModelPlace.Path || this.root.needs.chat) {
-      if (compressed) exchange.trouble(Problem.Malformed, unsupportedEncoding);
+      if (requestHead.compressed) exchange.trouble(Problem.Malformed, unsupportedEncoding);
       else if (declared > <i64>this.root.traffic.maxBodyBytes) exchange.trouble(Problem.TooLarge, bodyTooLarge);
       else if (endOfStream) exchange.trouble(Problem.Malformed, invalidJson);
       else if (this.root.guard.state != Body.Unreadable) {
@@ -277,28 +242,10 @@ export class LlmStream extends HttpContext {
     }
     if (this.phase != Phase.Routed) return FilterDataStatus.Continue;
     if (exchange.answerBytes == 0 && size > 0) this.root.onFirstByte(exchange);
-    const counted = exchange.usage.outputTotal;
     const answer = exchange.answer;
     if (answer !== null) answer.beginPiece();
-    answerEdit.begin();
-    for (let at = 0; at < size; at += WINDOW) {
-      const mark = scratch.mark();
-      const length = min(WINDOW, size - at);
-      if (buffer.get(BufferType.HttpResponseBody, answerEdit.place(at), length, chunk) != Status.Ok) break;
-      if (at == 0 && exchange.firstByteAt == 0 && exchange.startedAt != 0) this.markFirstByte();
-      exchange.usage.feed(chunk.ptr, chunk.len);
-      this.passOn(at, length, size, endOfStream && at + length == size);
-      scratch.rewind(mark);
-    }
-    exchange.answerBytes += size;
-    exchange.uncountedBytes = exchange.usage.outputTotal > max(counted, 0) ? 0 : exchange.uncountedBytes + size;
-    if (endOfStream) {
-      if (size == 0) {
-        chunk.clear();
-        this.passOn(0, 0, 0, true);
-      }
-      this.answerEnds();
-    }
+    if (!readPiece(exchange, size, endOfStream)) this.root.countUnfiltered();
+    if (endOfStream) this.answerEnds();
     if (answer !== null && answer.isOver) return FilterDataStatus.StopIterationNoBuffer;
     if (answer !== null && answer.take(answer.isDecided ? Flow.Pass : this.root.onPiece(exchange), exchange)) this.answerHeld = true;
     return this.answerHeld ? FilterDataStatus.StopIterationAndWatermark : FilterDataStatus.Continue;
@@ -317,11 +264,6 @@ export class LlmStream extends HttpContext {
     return this.answerHeld ? FilterTrailersStatus.StopIteration : FilterTrailersStatus.Continue;
   }
 
-  /** `chunk` is the window [at, at + length) of the `size` bytes that came. */
-  private passOn(at: i32, length: i32, size: i32, last: bool): void {
-    if (!passWindow(this.exchange, chunk, at, length, size, last)) this.root.countUnfiltered();
-  }
-
   private answerEnds(): void {
     const exchange = this.exchange;
     exchange.answered = true;
@@ -330,13 +272,6 @@ export class LlmStream extends HttpContext {
     if (this.root.needsStatus && !exchange.usage.seen) exchange.endStatus = <i32>property.integer(RESPONSE_CODE, 0);
     this.root.onAnswered(exchange);
     this.root.note(exchange);
-  }
-
-  /** The first bytes of the answer are in `chunk`: a whole answer is an object, anything else a stream, whose first token came now. */
-  private markFirstByte(): void {
-    const exchange = this.exchange;
-    const whole = !exchange.streaming && (chunk.len == 0 || chunk.at(0) == 0x7b);
-    exchange.firstByteAt = whole ? u64.MAX_VALUE : time.now();
   }
 
   /** Called on a tick, with this stream as the effective context, when its body will never be seen. */
@@ -560,16 +495,4 @@ class StreamGate extends Gate {
 /** The upstream's answer says that it could not do it. One hostcall, if nobody has read the headers yet. */
 function hasFailed(): bool {
   return answerHead.read() !== null && answerHead.status() >= FAILED;
-}
-
-/** A content-length; -1 for anything that is not a number. Envoy has refused conflicting ones already. */
-function decimal(value: Bytes): i64 {
-  if (value.len == 0 || value.len > 18) return value.len == 0 ? -1 : i64.MAX_VALUE;
-  let result: i64 = 0;
-  for (let i = 0; i < value.len; i++) {
-    const digit = value.at(i) - 48;
-    if (digit > 9) return -1;
-    result = result * 10 + digit;
-  }
-  return result;
 }
