@@ -79,6 +79,7 @@ const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string
 const unknownScripts = (document: string) =>
   [...read(document).matchAll(/npm run ([a-z][\w:]*)/g)].flatMap(([, name = ""]) => (name in scripts ? [] : [name]));
 
+const program = createProgram();
 const optionsOf = ({ options }: Command) => options.flatMap(({ short, long }) => [short ?? "", long ?? ""]);
 
 /** `tokenmesh NAME ... --option`: the commands and options that there are not. */
@@ -86,7 +87,7 @@ function unknownCommands(document: string): string[] {
   const lines = codeOf(read(document)).flatMap((code) => code.replace(/^`+|`+$/g, "").split("\n"));
   return lines.flatMap((line) => {
     const words = /^(?:npx )?tokenmesh (.*)$/.exec(line.split(/ #|;|\||&&/)[0] ?? "")?.[1]?.split(/\s+/) ?? [];
-    let command: Command = createProgram();
+    let command: Command = program;
     const options = ["--help", "--version", ...optionsOf(command)];
     for (const word of words) {
       const next = command.commands.find((each) => each.name() === word);
