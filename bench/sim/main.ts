@@ -1,5 +1,5 @@
 /** `npm run bench -- sim [flags]`: runs scenarios x policies x seeds in virtual time, writes table, figures and plots. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { projectRoot } from "../../envoy/harness/index.ts";
@@ -10,7 +10,7 @@ import { plots } from "./plot.ts";
 import { rivals } from "./policies.ts";
 import { type Remap, remap } from "./remap.ts";
 import { markdown } from "./report.ts";
-import { runPlan } from "./run-plan.ts";
+import { type Result, runPlan } from "./run-plan.ts";
 
 const fullSeeds = 3;
 
@@ -23,6 +23,7 @@ interface Options {
   readonly engine: "paged" | "reserving";
   readonly set?: AffinityConstants;
   readonly heldOut?: true;
+  readonly rivalsFrom?: readonly string[];
   readonly json?: true;
   readonly out?: string;
 }
@@ -45,6 +46,11 @@ export async function main(argv: readonly string[]): Promise<void> {
         .default("paged"),
     )
     .option("--held-out", "the scenarios that no constant was chosen by, in place of the others")
+    .option(
+      "--rivals-from <files>",
+      "take the other policies from sim.json or sim-held-out.json of an earlier run",
+      names,
+    )
     .option("--json", "print one JSON object per scenario and policy on standard output")
     .option(
       "--out <dir>",
@@ -66,6 +72,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     engine,
     only: { scenario, policy, workers },
     constants: options.set,
+    known: (options.rivalsFrom ?? []).flatMap((file) => readResults(file, seeds)),
     onRun: (text) => progress(`bench: ${text}`),
   });
   const trial = [scenario, policy, workers, options.set, options.seed].some((one) => one !== undefined);
@@ -81,6 +88,18 @@ export async function main(argv: readonly string[]): Promise<void> {
   if (options.json) for (const result of results) console.log(JSON.stringify({ bench: "sim", ...result }));
   else console.log(report);
   progress(`bench: results in ${folder}`);
+}
+
+/** Error for a file with other seeds: means of these and those cannot be compared. */
+function readResults(file: string, seeds: readonly number[]): readonly Result[] {
+  // A figure that is not a number is null in JSON.
+  const read: { seeds: number[]; results: Result[] } = JSON.parse(
+    readFileSync(file, "utf8"),
+    (_, value) => value ?? Number.NaN,
+  );
+  if (read.seeds.join() !== seeds.join())
+    throw new Error(`${file} has seeds ${read.seeds.join()}, not ${seeds.join()}`);
+  return read.results;
 }
 
 /** Of the policies that have a key. */

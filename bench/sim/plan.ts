@@ -87,14 +87,14 @@ export const tuningPlan: Plan = [
 export const heldOutPlan: Plan = [
   {
     title: "Held out",
-    text: "Written down before the constants were chosen, and run for the first time with them.",
+    text: "Written down before any of them was run, and run for the first time with the constants as they are.",
     scenarios: heldOutScenarios,
     rows: [...everybody, ours(16)],
     plotted: true,
   },
   {
     title: "Held out before",
-    text: "Held out for the first constants. The second ones were chosen with other seeds of H1, H3 and H4 at hand, so these four judge nothing any more.",
+    text: "H1 to H4 were held out for the first constants, H5 to H8 for the second ones. The present ones were chosen with all of them at hand, so they judge nothing any more.",
     scenarios: formerScenarios,
     rows: [...everybody, ours(16)],
     plotted: true,

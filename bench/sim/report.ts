@@ -44,27 +44,45 @@ function scenarioTable(scenario: Scenario, results: readonly Result[]): string[]
     const rows = own.map(({ row, mean }) => [row.label, ...spans.map((span) => spanCell(mean.spans[span.name]))]);
     return [...head, table(columns, rows)];
   }
-  const columns = ["policy", "hit %", "TTFT p50", "p90", "p99 ms", "TPOT ms", "imbalance", "served", "answered %"];
+  const columns = [
+    "policy",
+    "hit %",
+    "TTFT p50",
+    "p90",
+    "p99 ms",
+    "p99 of seeds",
+    "TPOT ms",
+    "imbalance",
+    "served",
+    "answered %",
+  ];
   return [
     ...head,
     table(
       columns,
-      own.map(({ row, mean }) => [row.label, ...cells(mean)]),
+      own.map((one) => [one.row.label, ...cells(one)]),
     ),
   ];
 }
 
-function cells(mean: Measures): string[] {
-  if (mean.collapsed) return ["collapsed", "", "", "", "", "", "", whole(mean.answered)];
+function cells({ mean, runs }: Result): string[] {
+  if (mean.collapsed) return ["collapsed", "", "", "", "", "", "", "", whole(mean.answered)];
   const { hit, ttft50, ttft90, ttft99, tpot, imbalance, served, answered } = mean;
   return [
     hit.toFixed(1),
     ...[ttft50, ttft90, ttft99].map(whole),
+    spread(runs),
     Number.isNaN(tpot) ? "" : tpot.toFixed(1),
     imbalance.toFixed(2),
     served.toFixed(2),
     whole(answered),
   ];
+}
+
+/** Of p99: the lowest and the highest of the seeds. */
+function spread(runs: readonly Measures[]): string {
+  const values = runs.map(({ ttft99 }) => ttft99);
+  return `${whole(Math.min(...values))} to ${whole(Math.max(...values))}`;
 }
 
 const spanCell = (one: Latencies | undefined): string =>

@@ -6,6 +6,7 @@ import { Pool } from "../lib/pick/pool";
 import { xxhash64 } from "../lib/xxhash64";
 import { Bytes } from "../sdk";
 import { LoadBoard } from "../state/load-board";
+import { Pace } from "../state/pace";
 import { PrefixGossip } from "../state/prefix-gossip";
 import { WorkerSlots } from "../state/worker-slots";
 import { StageHost } from "../pipeline/stage";
@@ -19,8 +20,9 @@ import { PoolEvent } from "./picker-metrics";
 const SEGMENTS: i32 = 32;
 /** ms without a pool until a configuration gives its number back. */
 const REST: i64 = 1000;
-/** Milliseconds for which what the others were told is new enough. */
-const TOLD: i64 = 5;
+/** Milliseconds between requests that the others are told of when many come, and how many of them they are told of in a row before. */
+const PERIOD: i64 = 5;
+const MOST: i64 = 8;
 
 @final
 export class PickerLoads {
@@ -33,7 +35,7 @@ export class PickerLoads {
   /** Segments of the gossip whose loss was reported. */
   private lost: u64 = 0;
   private left: bool = false;
-  private toldAt: i64 = 0;
+  private readonly pace: Pace = new Pace(PERIOD, MOST);
   /** ms, when a pool was last ours. */
   private ownedAt: i64 = 0;
 
@@ -60,19 +62,18 @@ export class PickerLoads {
     }
   }
 
-  /** A request of a pool came. A hostcall for each other worker with traffic, unless that was just done. */
+  /** A request of a pool came. A hostcall for each other worker with traffic, unless that was just done or very many come. */
   onRequest(now: i64): void {
     if (this.left) return;
     this.slots.traffic(now);
     this.board.refresh(now, this.others);
   }
 
-  /** A request went somewhere: the others are told, unless that was just done. One hostcall. */
+  /** A request went somewhere: the others are told, unless very many come. One hostcall. */
   onSend(now: i64): void {
-    const age = now - this.toldAt;
-    if (this.left || this.slots.others == 0 || (age >= 0 && age < TOLD)) return;
+    if (this.left || this.slots.others == 0 || !this.pace.take(now)) return;
     this.tell(now);
-    this.publish(now);
+    this.board.publish(now);
   }
 
   /** Tells and hears. True while it has to go on soon. */
@@ -86,7 +87,7 @@ export class PickerLoads {
     this.slots.tick(now);
     let busy = this.tell(now);
     this.gossip.flush(now);
-    this.publish(now);
+    this.board.publish(now);
     this.board.read(now, this.others);
     if (this.gossip.read(this.learned, SEGMENTS)) busy = true;
     if (!this.gossip.isEmpty) busy = true;
@@ -153,11 +154,6 @@ export class PickerLoads {
   private owns(): bool {
     for (let i = 0; i < this.pools.length; i++) if (this.pools[i].owner == this.owner) return true;
     return false;
-  }
-
-  private publish(now: i64): void {
-    this.toldAt = now;
-    this.board.publish(now);
   }
 
   /** What we have, and what is new in our caches. True while there is something. */

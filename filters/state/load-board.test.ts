@@ -253,13 +253,28 @@ describe("hostcalls", () => {
     expect(b.refresh(begin)).toBe(true);
     expect(b.hostcalls()).toEqual([get, get]);
     expect(b.told().loads).toEqual([one(2)]);
-    expect(b.refresh(begin + 5)).toBe(false);
+    expect(b.refresh(begin)).toBe(false);
     expect(b.hostcalls()).toEqual([]);
     expect(b.told().boards).toBe(0);
-    expect(b.refresh(begin + 6)).toBe(true);
+    expect(b.refresh(begin + 1)).toBe(true);
+    expect(b.refresh(begin + 31)).toBe(true);
     // A clock that was set back.
     expect(b.refresh(begin + 30)).toBe(true);
     expect(b.scratchLeft()).toBe(0);
+  });
+
+  it("of a request: each 5 ms when many come, and some in a row before", async () => {
+    const { workers } = await started(2);
+    const [a, b] = workers;
+    a.has([one(2)]);
+    a.moment(begin);
+    const reads = Array.from({ length: 100 }, (_, at) => b.refresh(begin + at));
+    // Seven that were saved and one more, and while those are made another one is due.
+    expect(reads.slice(0, 9)).toEqual(new Array(9).fill(true));
+    const later = reads.flatMap((read, at) => (read && at >= 9 ? [at] : []));
+    expect(later).toEqual([10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95]);
+    // As many as a request each 5 ms are never refused.
+    for (let at = 200; at < 1000; at += 5) expect(b.refresh(begin + at)).toBe(true);
   });
 
   it("write an unchanged value again after a second, as long as there is traffic", async () => {

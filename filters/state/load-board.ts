@@ -13,6 +13,7 @@
  * One value for all pools, and one for each slot: whatever pools come and go, there are 64 keys of a plugin, and a tick costs as many reads as there are others with traffic.
  */
 import { Bytes, scratch, sharedData, Status } from "../sdk";
+import { Pace } from "./pace";
 import { keyDigit, MAX_WORKERS, stateKey, WorkerSlots } from "./worker-slots";
 
 export const MAX_POOLS: i32 = 32;
@@ -20,8 +21,10 @@ export const MAX_POOLS: i32 = 32;
 const MOST_BYTES: i32 = 6 * 1024;
 /** Milliseconds until an unchanged value is written again: a worker that was stuck and has lost its number may have overwritten it. */
 const REFRESH: i64 = 1000;
-/** Milliseconds for which `refresh` takes what the others have for new enough, and who they are. */
-const FRESH: i64 = 5;
+/** Milliseconds between reads of `refresh` when many requests come, and how many it makes in a row before. */
+const PERIOD: i64 = 5;
+const MOST: i64 = 8;
+/** Milliseconds for which it is known who the others are. */
 const KNOWN: i64 = 30;
 const MAGIC: u32 = 0x314c6d74;
 const HEADER: i32 = 24;
@@ -54,6 +57,7 @@ export class LoadBoard {
   private readonly lowest: StaticArray<i32> = new StaticArray<i32>(MAX_POOLS);
   /** Never: out of any age. */
   private readAt: i64 = i64.MIN_VALUE / 2;
+  private readonly pace: Pace = new Pace(PERIOD, MOST);
 
   private readonly key: Bytes;
   private readonly value: Bytes = new Bytes();
@@ -153,12 +157,12 @@ export class LoadBoard {
   }
 
   /**
-   * `read`, unless that was done in the last 5 ms, behind `look` if it was not done in the last 30: for a request. Loads that are older than that cost more than reading
-   * them: requests that come together go to the same endpoint.
+   * `read` for a request, unless that was done in this millisecond, or so many requests come that each 5 ms will do; behind `look` if it was not done in the last 30. Loads that are older cost more than
+   * reading them: requests that come together go to the same endpoint.
    */
   refresh(now: i64, sink: LoadSink): bool {
     const age = now - this.readAt;
-    if (age >= 0 && age <= FRESH) return false;
+    if (age == 0 || !this.pace.take(now)) return false;
     if (age < 0 || age > KNOWN) this.slots.look(now);
     this.read(now, sink);
     return true;

@@ -3,13 +3,15 @@
  */
 import { MAX_ENDPOINTS, Pool } from "../../../filters/lib/pick";
 import { LoadBoard, LoadSink } from "../../../filters/state/load-board";
+import { Pace } from "../../../filters/state/pace";
 import { GossipSink, PrefixGossip } from "../../../filters/state/prefix-gossip";
 import { WorkerSlots } from "../../../filters/state/worker-slots";
 
 /** Segments of others that are read at once. */
 const SEGMENTS: i32 = 32;
-/** ms for which what the others were told is new enough. */
-const TOLD: i64 = 5;
+/** ms between requests that the others are told of when many come, and how many in a row before. */
+const PERIOD: i64 = 5;
+const MOST: i64 = 8;
 
 @final
 export class Neighbours {
@@ -18,7 +20,7 @@ export class Neighbours {
   private readonly gossip: PrefixGossip;
   private readonly loads: OtherLoads;
   private readonly blocks: OtherBlocks;
-  private toldAt: i64 = i64.MIN_VALUE / 2;
+  private readonly pace: Pace = new Pace(PERIOD, MOST);
 
   constructor(private readonly pool: Pool) {
     const slots = new WorkerSlots(1);
@@ -44,9 +46,9 @@ export class Neighbours {
 
   /** It was sent. */
   onSend(now: i64): void {
-    if (this.slots.others == 0 || now - this.toldAt < TOLD) return;
+    if (this.slots.others == 0 || !this.pace.take(now)) return;
     this.tell();
-    this.publish(now);
+    this.board.publish(now);
   }
 
   /** A tick. True while the next one should come soon. `gossips`: prefixes are written and read, too. */
@@ -54,16 +56,11 @@ export class Neighbours {
     this.slots.tick(now);
     let busy = this.tell();
     if (gossips) this.gossip.flush(now);
-    this.publish(now);
+    this.board.publish(now);
     this.board.read(now, this.loads);
     if (!gossips) return busy;
     if (this.gossip.read(this.blocks, SEGMENTS)) busy = true;
     return busy || !this.gossip.isEmpty;
-  }
-
-  private publish(now: i64): void {
-    this.toldAt = now;
-    this.board.publish(now);
   }
 
   private tell(): bool {

@@ -17,9 +17,15 @@ export class InflightBound {
   /** Requests that the endpoint may have. */
   @inline
   limit(eligible: Candidates, slot: i32): i32 {
-    const share = unchecked(eligible.power[slot]) / eligible.totalPower;
-    const limit = <i32>Math.ceil(this.bound * <f64>(eligible.totalInflight + 1) * share);
+    const limit = <i32>Math.ceil(this.fair(eligible, slot));
     return limit < this.least ? this.least : limit;
+  }
+
+  /** `bound` times its fair share, whatever the least is. */
+  @inline
+  fair(eligible: Candidates, slot: i32): f64 {
+    const share = unchecked(eligible.power[slot]) / eligible.totalPower;
+    return this.bound * <f64>(eligible.totalInflight + 1) * share;
   }
 
   /** The candidates that have less than they may. False: nobody has. O(candidates). */

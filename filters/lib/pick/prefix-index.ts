@@ -15,6 +15,7 @@
 import { BlockTable, homeOf, reaches, whoHas } from "./block-table";
 import { EndpointMask, MASK_WORDS, MAX_ENDPOINTS } from "./endpoint-mask";
 import { mixed } from "./random-bits";
+import { Turnover } from "./turnover";
 
 const NONE: u32 = 0xffffffff;
 /** Makes pairs of one block lie apart. */
@@ -34,6 +35,7 @@ export class PrefixIndex {
   now: u32 = 0;
   /** Bytes of all tables. */
   readonly bytes: usize;
+  readonly turnover: Turnover = new Turnover();
 
   private readonly words: i32;
   private readonly places: i32;
@@ -149,13 +151,17 @@ export class PrefixIndex {
     const known = this.findPair(key, slot);
     if (known != NONE) {
       if (unchecked(this.newest[slot]) != known) {
+        if (this.isOld(known, slot)) this.turnover.used(1);
         this.unlink(known, slot);
         this.link(known, slot);
       } else unchecked((this.uses[known] = this.now));
       return false;
     }
     const limit = unchecked(this.limits[slot]);
-    for (let i = 0; i < DROPS && unchecked(this.counts[slot]) >= limit; i++) this.drop(unchecked(this.oldest[slot]));
+    for (let i = 0; i < DROPS && unchecked(this.counts[slot]) >= limit; i++) {
+      this.drop(unchecked(this.oldest[slot]));
+      this.turnover.dropped();
+    }
     if (this.free == NONE) this.drop(unchecked(this.oldest[this.donor()]));
     const node = this.free;
     this.free = unchecked(this.older[node]);
@@ -190,6 +196,13 @@ export class PrefixIndex {
     return count;
   }
 
+  /** Of a full cache, and in the older half by the time of last use. */
+  @inline
+  private isOld(node: u32, slot: i32): bool {
+    if (unchecked(this.counts[slot]) < unchecked(this.limits[slot])) return false;
+    return <u64>(this.now - unchecked(this.uses[node])) * 2 > <u64>this.age(slot);
+  }
+
   /** The first `blocks` of the chain stand behind each other in the order of use. */
   private isRun(slot: i32, chain: usize, blocks: i32): bool {
     let node = this.findPair(keyOf(load<u64>(chain)), slot);
@@ -204,6 +217,7 @@ export class PrefixIndex {
   /** Makes `count` blocks, one behind the other from `first` on, the newest ones. */
   private moveRun(slot: i32, first: u64, count: i32): void {
     const head = this.findPair(keyOf(first), slot);
+    if (this.isOld(head, slot)) this.turnover.used(count);
     let tail = head;
     for (let i = 0; ; i++) {
       unchecked((this.uses[tail] = this.now));
