@@ -52,8 +52,13 @@ describe("hostcalls of a 4 KB chat with its answer", () => {
     const looks = Array(3).fill("request_body: get_shared_data");
     const first = host.answer(host.ask(warm, [], 1));
     expect(calls(first)).toEqual([...chat, ...looks, "request_body: set_shared_data", prefix, header, ...answer]);
-    const second = host.answer(host.ask(warm, [], 1));
-    expect(calls(second)).toEqual([...chat, prefix, header, ...answer]);
+    // Who comes in the same millisecond knows what the others have, and up to eight in a row are told of.
+    for (let nth = 2; nth <= 8; nth++) {
+      const further = host.answer(host.ask(warm, [], 1));
+      expect(calls(further)).toEqual([...chat, "request_body: set_shared_data", prefix, header, ...answer]);
+    }
+    const ninth = host.answer(host.ask(warm, [], 1));
+    expect(calls(ninth)).toEqual([...chat, prefix, header, ...answer]);
     for (const other of held) host.answer(other);
   });
 });

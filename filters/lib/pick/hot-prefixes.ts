@@ -18,7 +18,7 @@ export class HotPrefixes {
   private readonly counts: StaticArray<u16> = new StaticArray<u16>(PLACES);
   private total: i32 = 0;
 
-  /** A request whose cached beginning ends with the block: the share of requests that have the same one, 0..1. O(1); each 128 requests O(PLACES). */
+  /** A request whose cached beginning ends with the block: the share of requests that have the same one, 0..1; negative when too few came to know. O(1); each 128 requests O(PLACES). */
   note(lastBlock: u64): f64 {
     if (++this.total >= WINDOW) this.fade();
     const place = <i32>((lastBlock * 0x9e3779b97f4a7c15) >> 56);
@@ -31,7 +31,7 @@ export class HotPrefixes {
       unchecked((this.counts[place] = count - 1));
       return 0;
     }
-    return this.total < FEW ? 0 : <f64>unchecked(this.counts[place]) / <f64>this.total;
+    return this.total < FEW ? -1 : <f64>unchecked(this.counts[place]) / <f64>this.total;
   }
 
   /** A request without a cached beginning. */

@@ -135,6 +135,7 @@ export class PrefixAffinity extends PickPolicy {
   private share(request: PickRequest, eligible: Candidates, best: i32): void {
     if (best == 0 || <f64>best < this.threshold * <f64>request.blocks) return this.hot.other();
     const parts = this.hot.note(load<u64>(request.chain + (<usize>(best - 1) << 3))) * <f64>eligible.count;
+    if (parts < 0) return;
     const least = <i32>(SAME * <f64>best);
     let holders = 0;
     for (let slot = eligible.mask.next(0); slot >= 0; slot = eligible.mask.next(slot + 1)) {
