@@ -1,7 +1,7 @@
 /**
  * Scenarios that nobody looks at while constants are chosen. They run only with `--held-out`, once the constants are fixed; from then on a change of a constant
  * needs new ones. H1 to H4 were held out for the first constants, H5 to H8 for the second ones, and all have been looked at since; H9 to H11 were written down when the third ones were fixed, before any of
- * them was run.
+ * them was run. Behind that run one mistake was mended, without a look at their causes: what is not known to be hot counted as rare. They were run again with it.
  */
 import type { Scenario } from "./scenario.ts";
 
