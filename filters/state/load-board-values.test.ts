@@ -1,50 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Status } from "../../test/host/index.ts";
-import {
-  type BoardWorker,
-  begin,
-  get,
-  type Load,
-  set,
-  startBoards,
-  type Told,
-} from "../../test/state/worker-driver.ts";
+import { one, round, started, sums } from "../../test/state/load-boards.ts";
+import { begin, get, set } from "../../test/state/worker-driver.ts";
 
 /** The values of the board as they are in shared data: what fits, what is none, what the host refuses. */
 
 const keyOf = (slot: string) => `tm.ep.1.0000000000000007.l${slot}`;
-const endpointOf = (n: number) => 0x1000_0000_0000_0000n + BigInt(n);
-
-async function started(count: number, options = {}) {
-  const boards = await startBoards(count, options);
-  return { ...boards, workers: boards.workers as [BoardWorker, BoardWorker, BoardWorker] };
-}
-
-const one = (inflight: number, pending = 0, endpoint = 1, pool = 0): Load => ({
-  pool,
-  endpoint: endpointOf(endpoint),
-  inflight,
-  pending,
-});
-
-/** Sums by pool and endpoint, sorted. */
-function sums(loads: readonly Load[]): Load[] {
-  const all = new Map<string, Load>();
-  for (const { pool, endpoint, inflight, pending } of loads) {
-    if (inflight === 0 && pending === 0) continue;
-    const key = `${pool} ${endpoint}`;
-    const sum = all.get(key) ?? { pool, endpoint, inflight: 0, pending: 0 };
-    all.set(key, { ...sum, inflight: sum.inflight + inflight, pending: sum.pending + pending });
-  }
-  return [...all].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, load]) => load);
-}
-
-/** One tick after the other for all: says, and then reads what the others have said. */
-function round(workers: readonly BoardWorker[], now: number): Told[] {
-  for (const worker of workers) worker.moment(now);
-  return workers.map((worker) => worker.moment(now));
-}
 
 describe("a value", () => {
   it("has at most 6 KiB, and what does not fit is counted", async () => {
