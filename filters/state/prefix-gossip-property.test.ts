@@ -1,33 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type BoardWorker, begin, startBoards } from "../../test/state/worker-driver.ts";
+import { fresh, perSegment, segments, started } from "../../test/state/gossips.ts";
+import { begin } from "../../test/state/worker-driver.ts";
 
 /** Three workers that write, read and fall behind: each learns what was not overwritten, once and in order. */
-
-const segments = 32;
-
-/** Hashes of a segment with one run. */
-const perSegment = (4096 - 24 - 24) / 8;
-
-async function started(count: number, options = {}) {
-  const boards = await startBoards(count, options);
-  const workers = boards.workers as [BoardWorker, BoardWorker, BoardWorker];
-  for (const worker of workers) {
-    worker.traffic(begin);
-    worker.tick(begin);
-    worker.hostcalls();
-  }
-  return { ...boards, workers };
-}
-
-/** Hashes that nobody else has. */
-let salt = 0n;
-
-function fresh(count: number): bigint[] {
-  const from = salt;
-  salt += BigInt(count);
-  return Array.from({ length: count }, (_, n) => (0xabcdn << 48n) | (from + BigInt(n)));
-}
 
 describe("three workers", () => {
   const event = fc.record({

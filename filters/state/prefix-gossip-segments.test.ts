@@ -1,33 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type BoardWorker, begin, get, type Learned, startBoards } from "../../test/state/worker-driver.ts";
+import { fresh, hashesOf, segments, started } from "../../test/state/gossips.ts";
+import { begin, get } from "../../test/state/worker-driver.ts";
 
 /** Segments that are none, and heads that are wrong. */
 
-const segments = 32;
 const keyOf = (slot: string, segment: string) => `tm.ep.1.0000000000000007.g${slot}${segment}`;
-
-async function started(count: number, options = {}) {
-  const boards = await startBoards(count, options);
-  const workers = boards.workers as [BoardWorker, BoardWorker, BoardWorker];
-  for (const worker of workers) {
-    worker.traffic(begin);
-    worker.tick(begin);
-    worker.hostcalls();
-  }
-  return { ...boards, workers };
-}
-
-/** Hashes that nobody else has. */
-let salt = 0n;
-
-function fresh(count: number): bigint[] {
-  const from = salt;
-  salt += BigInt(count);
-  return Array.from({ length: count }, (_, n) => (0xabcdn << 48n) | (from + BigInt(n)));
-}
-
-const hashesOf = (learned: readonly Learned[]) => learned.flatMap(({ hashes }) => hashes);
 
 describe("a segment", () => {
   it("that is none is lost, and nothing else", async () => {

@@ -1,36 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { memoryGrowth } from "../../test/host/flat-memory.ts";
 import { Status } from "../../test/host/index.ts";
-import { type BoardWorker, begin, type Learned, set, startBoards } from "../../test/state/worker-driver.ts";
+import { fresh, hashesOf, perSegment, segments, started } from "../../test/state/gossips.ts";
+import { type BoardWorker, begin, set, startBoards } from "../../test/state/worker-driver.ts";
 
 /** What a worker says of what is cached where, and what others learn of it. */
-
-const segments = 32;
-
-/** Hashes of a segment with one run. */
-const perSegment = (4096 - 24 - 24) / 8;
-
-async function started(count: number, options = {}) {
-  const boards = await startBoards(count, options);
-  const workers = boards.workers as [BoardWorker, BoardWorker, BoardWorker];
-  for (const worker of workers) {
-    worker.traffic(begin);
-    worker.tick(begin);
-    worker.hostcalls();
-  }
-  return { ...boards, workers };
-}
-
-/** Hashes that nobody else has. */
-let salt = 0n;
-
-function fresh(count: number): bigint[] {
-  const from = salt;
-  salt += BigInt(count);
-  return Array.from({ length: count }, (_, n) => (0xabcdn << 48n) | (from + BigInt(n)));
-}
-
-const hashesOf = (learned: readonly Learned[]) => learned.flatMap(({ hashes }) => hashes);
 
 describe("what a worker notes", () => {
   it("is learned by each other, once, in order, for its pool and endpoint", async () => {
