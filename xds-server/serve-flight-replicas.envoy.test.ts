@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { adsBootstrap, EnvoyProcess, versionsUnderTest, waitFor } from "../envoy/harness/index.ts";
+import { gatewayAddress, modelsGateway } from "../test/envoy/models-gateway.ts";
 import { events } from "../test/filters/cache-driver.ts";
 import { RedisServer, redisBinary } from "../test/fixtures/redis-server.ts";
 import { type RunningServer, startServer } from "./index.ts";
@@ -18,26 +19,7 @@ import { silentLogger } from "./log.ts";
 
 /** Two servers on one Redis behind one address: Envoy's calls and what reads along come to different ones. */
 
-const config = (port: number) => `
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: edge}
-spec: {servers: [{port: {number: 0, name: http, protocol: HTTP}, bind: 127.0.0.1, hosts: ["*"]}]}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: models}
-spec: {hosts: ["*"], http: [{route: [{destination: {host: models.test}}]}]}
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: models}
-spec:
-  hosts: [models.test]
-  ports: [{number: 80, name: http, protocol: HTTP}]
-  resolution: STATIC
-  endpoints: [{address: 127.0.0.1, ports: {http: ${port}}}]
----
+const config = (port: number) => `${modelsGateway(port)}
 apiVersion: tokenmesh.io/v1alpha1
 kind: PromptCache
 metadata: {name: answers}
@@ -149,9 +131,7 @@ describe.each(versions)("two servers behind one address, Envoy %s", (version) =>
       concurrency: 1,
       allowErrors: [/gRPC config/, /StreamAggregatedResources/],
     });
-    address = await waitFor(() => envoy.listenerAddress("default/edge/http").catch(() => undefined), {
-      what: "the listener",
-    });
+    address = await gatewayAddress(envoy);
     await waitFor(async () => (await metric(0, "store_up")) === 1, { what: "Redis at the first" });
     await waitFor(async () => (await metric(1, "store_up")) === 1, { what: "Redis at the second" });
   });

@@ -11,7 +11,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import OpenAI from "openai";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { adsBootstrap, EnvoyProcess, versionsUnderTest, waitFor } from "../envoy/harness/index.ts";
+import { type EnvoyProcess, versionsUnderTest, waitFor } from "../envoy/harness/index.ts";
+import { gatewayAddress, modelsGateway, startEnvoy } from "../test/envoy/models-gateway.ts";
 import { events } from "../test/filters/cache-driver.ts";
 import { type RunningServer, startServer } from "./index.ts";
 import { silentLogger } from "./log.ts";
@@ -22,26 +23,7 @@ const SSE = { "content-type": "text/event-stream" };
 /** ms that the upstream waits behind its first event; replays at a tenth of the speed take ten times as long. */
 const GAP_MS = 300;
 
-const config = (port: number, rule: string) => `
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: edge}
-spec: {servers: [{port: {number: 0, name: http, protocol: HTTP}, bind: 127.0.0.1, hosts: ["*"]}]}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: models}
-spec: {hosts: ["*"], http: [{route: [{destination: {host: models.test}}]}]}
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: models}
-spec:
-  hosts: [models.test]
-  ports: [{number: 80, name: http, protocol: HTTP}]
-  resolution: STATIC
-  endpoints: [{address: 127.0.0.1, ports: {http: ${port}}}]
----
+const config = (port: number, rule: string) => `${modelsGateway(port)}
 apiVersion: tokenmesh.io/v1alpha1
 kind: LLMRouter
 metadata: {name: router}
@@ -135,15 +117,8 @@ describe.each(versionsUnderTest())("stored streams that are given as they came, 
     writeFileSync(join(dir, "a.yaml"), config((upstream.address() as AddressInfo).port, rule));
     server = await startServer({ configDir: dir, log: silentLogger });
     expect(server.configErrors()).toEqual([]);
-    envoy = await EnvoyProcess.start({
-      version,
-      bootstrap: adsBootstrap({ xdsAddress: server.xdsAddress, nodeId: "paced", cluster: "test" }),
-      concurrency: 2,
-      allowErrors: [/gRPC config/, /StreamAggregatedResources/],
-    });
-    address = await waitFor(() => envoy.listenerAddress("default/edge/http").catch(() => undefined), {
-      what: "the listener",
-    });
+    envoy = await startEnvoy(version, server.xdsAddress, "paced");
+    address = await gatewayAddress(envoy);
   }
 
   const all = (asked: readonly Asked[], holds: (one: Asked) => boolean, what: string) =>
